@@ -1,0 +1,135 @@
+# ttylock: `make demo` shows it, `make check` proves it. Both install what is missing.
+
+# The one dependency list: Debian packages for building, running and testing.
+DEPS = gcc clang libclang-rt-14-dev make pkg-config libevent-dev libnanopb-dev nanopb \
+	protobuf-compiler libreadline-dev libjansson-dev libsystemd-dev libcmocka-dev \
+	gdb python3 python3-pexpect procps perl less vim-tiny
+
+VERSION := 0.1.0
+SONAME  := libttylock.so.0
+
+prefix  ?= /usr/local
+bindir  ?= $(prefix)/bin
+sbindir ?= $(prefix)/sbin
+libdir  ?= $(prefix)/lib
+incdir  ?= $(prefix)/include
+
+BUILD  ?= build
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+OPT    ?= -O2 -g
+WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wvla -Wformat=2
+CFLAGS   ?=
+CPPFLAGS += -D_GNU_SOURCE -DTTYLOCK_VERSION='"$(VERSION)"' -I$(BUILD)/gen -Iproto -Iclient/include
+cflags    = -std=gnu11 $(OPT) $(WARN) -fPIC -fvisibility=hidden -fno-strict-aliasing \
+	-fstack-protector-strong $(SAN) $(CFLAGS)
+ldflags   = -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN) $(LDFLAGS)
+
+NANOPB   := -l:libprotobuf-nanopb.a
+PROTO    := ttylock.pb frame
+DAEMON   := $(patsubst daemon/%.c,%,$(wildcard daemon/*.c))
+LIB      := $(patsubst client/lib/%.c,%,$(wildcard client/lib/*.c))
+PRELOAD  := $(patsubst client/preload/%.c,%,$(wildcard client/preload/*.c))
+SHELL_C  := $(patsubst client/shell/%.c,%,$(wildcard client/shell/*.c))
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c)) \
+	$(patsubst tests/model/%.c,$(BUILD)/tests/%,$(wildcard tests/model/test_*.c))
+HELPERS  := $(patsubst tests/e2e/programs/%.c,$(BUILD)/tests/programs/%,$(wildcard tests/e2e/programs/*.c))
+
+proto_o   := $(PROTO:%=$(BUILD)/proto/%.o)
+daemon_o  := $(DAEMON:%=$(BUILD)/daemon/%.o)
+lib_o     := $(LIB:%=$(BUILD)/client/lib/%.o)
+preload_o := $(PRELOAD:%=$(BUILD)/client/preload/%.o)
+shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
+
+.PHONY: all deps demo check unit e2e san clang fuzz model install uninstall clean
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/ttylock $(BUILD)/ttylockd $(BUILD)/libttylock.so $(BUILD)/libttylock-preload.so \
+	$(BUILD)/ttylock.pc $(EXAMPLES)
+
+# --- what it is made of ---------------------------------------------------
+
+$(BUILD)/gen/ttylock.pb.c $(BUILD)/gen/ttylock.pb.h &: proto/ttylock.proto proto/ttylock.options
+	@mkdir -p $(BUILD)/gen
+	cd proto && protoc --nanopb_out=$(abspath $(BUILD)/gen) ttylock.proto
+
+$(BUILD)/proto/ttylock.pb.o: $(BUILD)/gen/ttylock.pb.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/ttylockd: $(daemon_o) $(proto_o)
+	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -lsystemd
+
+$(BUILD)/ttylock: $(shell_o) $(lib_o) $(proto_o)
+	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -ljansson
+
+$(BUILD)/libttylock.so: $(lib_o) $(proto_o) client/lib/libttylock.map
+	$(CC) $(ldflags) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/lib/libttylock.map \
+		-Wl,-z,defs -o $@ $(filter %.o,$^) $(NANOPB)
+	ln -sf libttylock.so $(BUILD)/$(SONAME)
+
+$(BUILD)/libttylock-preload.so: $(preload_o) client/preload/preload.map
+	$(CC) $(ldflags) -shared -Wl,--version-script=client/preload/preload.map -o $@ $(filter %.o,$^)
+
+$(BUILD)/ttylock.pc: client/lib/ttylock.pc.in Makefile
+	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(incdir)|; s|@version@|$(VERSION)|' $< >$@
+
+# Unoptimised, so that a debugger shows every local of the examples.
+$(BUILD)/examples/%: examples/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O0 -g -Wall -Wextra -Werror -D_GNU_SOURCE -o $@ $< -pthread
+
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
+
+# --- the two commands -----------------------------------------------------
+
+deps:
+	@missing=; for p in $(DEPS); do \
+		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "make deps: installing$$missing"; \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@/usr/bin/python3 examples/demo.py $(BUILD)
+
+check: deps
+	@/usr/bin/python3 tests/check.py
+
+# --- tests, one by one ----------------------------------------------------
+
+include tests/tests.mk
+
+# --- install --------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sbindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(incdir)
+	install -m 755 $(BUILD)/ttylock $(DESTDIR)$(bindir)/
+	install -m 755 $(BUILD)/ttylockd $(DESTDIR)$(sbindir)/
+	install -m 755 $(BUILD)/libttylock.so $(DESTDIR)$(libdir)/$(SONAME).$(VERSION)
+	ln -sf $(SONAME).$(VERSION) $(DESTDIR)$(libdir)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libttylock.so
+	install -m 755 $(BUILD)/libttylock-preload.so $(DESTDIR)$(libdir)/
+	install -m 644 client/include/ttylock.h $(DESTDIR)$(incdir)/
+	install -m 644 $(BUILD)/ttylock.pc $(DESTDIR)$(libdir)/pkgconfig/
+
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/ttylock $(DESTDIR)$(sbindir)/ttylockd \
+		$(DESTDIR)$(libdir)/libttylock.so $(DESTDIR)$(libdir)/$(SONAME) \
+		$(DESTDIR)$(libdir)/$(SONAME).$(VERSION) $(DESTDIR)$(libdir)/libttylock-preload.so \
+		$(DESTDIR)$(incdir)/ttylock.h $(DESTDIR)$(libdir)/pkgconfig/ttylock.pc
+
+clean:
+	rm -rf build

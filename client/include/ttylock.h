@@ -1,0 +1,149 @@
+/* libttylock: take turns at a terminal.
+ *
+ * Several processes that want the same terminal ask ttylockd for it and get it
+ * one at a time, first come, first served. A handle is one connection to the
+ * daemon about one terminal; requests on it are named by ids.
+ *
+ * Every function returns 0 (or what its comment says) or a negative errno; the
+ * codes of each are listed with it. Times are milliseconds; a timeout of -1
+ * waits for ever. Nothing here prints, exits, or installs a signal handler.
+ *
+ * A handle may be used by one thread at a time. After fork() the child must
+ * not use its parent's handles except to ttylock_close() them, which leaves
+ * the parent's requests alone.
+ */
+#ifndef TTYLOCK_H
+#define TTYLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ttylock;
+
+enum ttylock_reason {
+	TTYLOCK_BREAKPOINT = 1,
+	TTYLOCK_CRASH = 2,
+	TTYLOCK_COMMAND = 3,
+};
+
+enum ttylock_state {
+	TTYLOCK_QUEUED = 1,
+	TTYLOCK_GRANTED = 2,
+	TTYLOCK_RELEASED = 3,  /* ended by us, or freed by force */
+	TTYLOCK_CANCELLED = 4, /* left the queue */
+	TTYLOCK_REFUSED = 5,
+	TTYLOCK_LOST = 6, /* the daemon is gone */
+};
+
+/* What asks, and why. Zero-initialise; every field has a default. */
+struct ttylock_wish {
+	const char *task_name;	    /* NULL: the calling thread's name; at most 63 bytes */
+	uint64_t task_id;	    /* 0: the calling thread's id */
+	enum ttylock_reason reason; /* 0: TTYLOCK_COMMAND */
+	const char *text;	    /* one line for people, cut at 255 bytes; NULL: none */
+	pid_t subject;		    /* the process that it is for; 0: the caller */
+	bool nonblock;		    /* refuse (-EBUSY) rather than wait */
+};
+
+/* One request as others see it; ids and texts are the daemon's. For requests
+ * that the caller may not see in detail (another user's), `hidden` is true and
+ * only terminal and position are set. */
+struct ttylock_entry {
+	uint64_t id;
+	pid_t pid;
+	uid_t uid;
+	const char *comm;
+	const char *task_name;
+	uint64_t task_id;
+	enum ttylock_reason reason;
+	const char *text;
+	pid_t subject;
+	const char *subject_comm;
+	uint32_t position; /* 0: holds the terminal; n: n-th in its queue */
+	uint64_t age_ms;
+	uint64_t tree;
+	const char *terminal; /* a path, such as /dev/pts/3 */
+	bool hidden;
+};
+
+/* The state of one of the caller's own requests. */
+struct ttylock_status {
+	enum ttylock_state state;
+	int error;	   /* when REFUSED: the negative errno that acquire would return */
+	uint64_t id;	   /* the daemon's id, which `ttylock status` shows */
+	uint32_t position; /* when QUEUED, at the time of asking */
+	uint32_t waiters;  /* how many waited at the time of the last change */
+	pid_t holder_pid;  /* when QUEUED or refused as busy: who holds it (0: hidden) */
+	const char *holder_comm;
+	const char *holder_text;
+};
+
+/* Start a daemon for this user where none answers. */
+#define TTYLOCK_START 0x1u
+
+/* Opens a handle for the terminal of the descriptor tty, which must be open
+ * for reading and writing and is duplicated. tty -1: the terminal that
+ * $TTYLOCK_TTY names, else the controlling one; TTYLOCK_NO_TERMINAL: none, for
+ * ttylock_list() alone. The daemon is looked for at $TTYLOCK_SOCKET alone if
+ * that is set, else at the system's socket, then the user's.
+ *
+ * -ENOTTY: no terminal; -EACCES: it is not open for both, or the daemon
+ * refuses it, or the socket may not be used; -ENOENT: no daemon (and not
+ * TTYLOCK_START); -EPROTONOSUPPORT: a daemon of another protocol version;
+ * -EPERM: the listener is neither ours nor root's; -EPROTO: what listens there
+ * speaks something else; -ETIMEDOUT: no answer in five seconds; -EUSERS: too
+ * many connections; -ENOMEM, and what socket(2) and connect(2) return. */
+#define TTYLOCK_NO_TERMINAL (-2)
+int ttylock_open(struct ttylock **outp, int tty, unsigned flags);
+
+/* Closes a handle; its requests end with it. NULL is fine. */
+void ttylock_close(struct ttylock *t);
+
+/* Asks and waits for the turn. Returns 0 and sets *idp when granted.
+ * -EDEADLK: this task holds or waits for this terminal already; -EBUSY:
+ * nonblock, and somebody holds it; -ETIMEDOUT; -EINTR: a signal was handled
+ * meanwhile; -ECANCELED: somebody cancelled the request; -ECONNRESET: the
+ * daemon is gone; -EACCES, -EUSERS, -EINVAL: refused. In each of these cases
+ * nothing is held and nothing waits. */
+int ttylock_acquire(
+    struct ttylock *t, const struct ttylock_wish *wish, int timeout_ms, uint64_t *idp);
+
+/* Asks without waiting: sets *idp at once; ttylock_dispatch() brings news.
+ * -EINVAL: a field out of range; -ECONNRESET; -ENOMEM. */
+int ttylock_acquire_async(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *idp);
+
+/* The descriptor to poll for reading before ttylock_dispatch(). */
+int ttylock_fd(const struct ttylock *t);
+
+/* Takes in what the daemon sent, waiting up to timeout_ms for the first of it.
+ * Returns 1 when something came, 0 when nothing did; -EINTR; -ECONNRESET: the
+ * daemon is gone, and all requests of the handle are TTYLOCK_LOST; -EPROTO. */
+int ttylock_dispatch(struct ttylock *t, int timeout_ms);
+
+/* The state of a request as of the last dispatch; its strings live until the
+ * next call with this handle. -ENOENT: no such id. */
+int ttylock_get_status(struct ttylock *t, uint64_t id, struct ttylock_status *out);
+
+/* Gives the terminal back and forgets the id. Never waits for the daemon.
+ * -ENOENT: no such id; -ECONNRESET: the daemon is gone (the id is forgotten). */
+int ttylock_release(struct ttylock *t, uint64_t id);
+
+/* Takes a request back, whatever its state, and forgets the id. Never waits
+ * for the daemon. -ENOENT, -ECONNRESET as above. */
+int ttylock_cancel(struct ttylock *t, uint64_t id);
+
+/* Calls fn for every request the daemon knows: terminal by terminal, holders
+ * before their waiters, all from one moment. A non-zero return of fn ends it
+ * and is returned. -ETIMEDOUT, -EINTR, -ECONNRESET, -EPROTO. */
+int ttylock_list(struct ttylock *t, int timeout_ms,
+    int (*fn)(const struct ttylock_entry *entry, void *arg), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,152 @@
+#include "channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "deadline.h"
+
+/* 0 when ready, -ETIMEDOUT, or -errno. */
+static int wait_for(int fd, short events, int64_t deadline)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	int n = poll(&p, 1, deadline_left(deadline));
+
+	return n < 0 ? -errno : n == 0 ? -ETIMEDOUT : 0;
+}
+
+/* The listener could be anybody who was first to bind the path. */
+static int check_listener(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return -errno;
+	return cred.uid == 0 || cred.uid == geteuid() ? 0 : -EPERM;
+}
+
+/* A full backlog answers EAGAIN at once and gives nothing to poll for, so this
+ * tries again in small steps; a blocking connect could hang for ever. */
+static int connect_until(int fd, const struct sockaddr_un *addr, int64_t deadline)
+{
+	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
+		if (errno != EAGAIN)
+			return -errno;
+		if (deadline_left(deadline) == 0)
+			return -ETIMEDOUT;
+		poll(NULL, 0, 5);
+	}
+	return 0;
+}
+
+int channel_connect(struct channel *c, const char *path, int64_t deadline)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(addr.sun_path, path);
+
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	int r = connect_until(fd, &addr, deadline);
+	if (r == 0)
+		r = check_listener(fd);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	c->fd = fd;
+	c->len = 0;
+	return 0;
+}
+
+void channel_close(struct channel *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	c->len = 0;
+}
+
+static int is_gone(int err)
+{
+	return err == EPIPE || err == ECONNRESET || err == ENOTCONN || err == EBADF;
+}
+
+/* sendmsg with a descriptor on its first byte (passed >= 0). */
+static ssize_t send_some(int fd, const uint8_t *buf, size_t len, int passed)
+{
+	struct iovec iov = {.iov_base = (void *)buf, .iov_len = len};
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (passed >= 0) {
+		msg.msg_control = control.space;
+		msg.msg_controllen = sizeof(control.space);
+		struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cm), &passed, sizeof(int));
+	}
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64_t deadline)
+{
+	uint8_t buf[FRAME_MAX];
+	ssize_t len = frame_encode(e, buf, sizeof(buf));
+
+	if (len < 0)
+		return (int)len;
+	for (ssize_t sent = 0; sent < len;) {
+		ssize_t n = send_some(c->fd, buf + sent, (size_t)(len - sent), passed);
+		if (n >= 0) {
+			sent += n;
+			passed = -1;
+		} else if (errno == EAGAIN) {
+			int r = wait_for(c->fd, POLLOUT, deadline);
+			/* Half a frame must be finished: only the deadline ends that. */
+			if (r < 0 && !(r == -EINTR && sent > 0))
+				return r;
+		} else if (errno != EINTR) {
+			return is_gone(errno) ? -ECONNRESET : -errno;
+		}
+	}
+	return 0;
+}
+
+int channel_receive(struct channel *c, ttylock_Envelope *e, int64_t deadline)
+{
+	for (;;) {
+		ssize_t n = frame_decode(c->buf, c->len, e);
+		if (n < 0)
+			return -EPROTO;
+		if (n > 0) {
+			c->len -= (size_t)n;
+			memmove(c->buf, c->buf + n, c->len);
+			return 1;
+		}
+		n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
+		if (n > 0) {
+			c->len += (size_t)n;
+			continue;
+		}
+		if (n == 0)
+			return -ECONNRESET;
+		if (errno != EAGAIN && errno != EINTR)
+			return is_gone(errno) ? -ECONNRESET : -errno;
+		int r = wait_for(c->fd, POLLIN, deadline);
+		if (r < 0)
+			return r == -ETIMEDOUT ? 0 : r;
+	}
+}

@@ -1,0 +1,34 @@
+/* channel: frames to and from the daemon over one connected socket.
+ *
+ * Owns the socket and a receive buffer. Knows frames, not what they mean.
+ * Never raises SIGPIPE; every wait has a deadline (deadline.h) and ends early
+ * with -EINTR.
+ */
+#ifndef TTYLOCK_CHANNEL_H
+#define TTYLOCK_CHANNEL_H
+
+#include <stdint.h>
+
+#include "frame.h"
+
+struct channel {
+	int fd;
+	size_t len;
+	uint8_t buf[4 * FRAME_MAX];
+};
+
+/* Connects to the socket at path and checks that its listener runs as root or
+ * as us. 0; -EPERM: it does not; -ETIMEDOUT; what connect(2) returns. */
+int channel_connect(struct channel *c, const char *path, int64_t deadline);
+void channel_close(struct channel *c);
+
+/* Sends one frame, with the descriptor passed unless it is -1. 0, -ECONNRESET
+ * (the other end is gone), -ETIMEDOUT, -EINTR, -EINVAL. A frame is sent whole
+ * or the channel is of no more use. */
+int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64_t deadline);
+
+/* Receives one frame. 1 and *e; 0: none before the deadline; -ECONNRESET;
+ * -EPROTO: not our protocol; -EINTR. */
+int channel_receive(struct channel *c, ttylock_Envelope *e, int64_t deadline);
+
+#endif

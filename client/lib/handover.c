@@ -1,0 +1,156 @@
+#include "handover.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "foreground.h"
+#include "procfs.h"
+#include "terminal.h"
+
+struct saved {
+	uint32_t version;
+	pid_t previous, group;
+	struct termios termios;
+	pid_t stopped[READERS_MAX];
+};
+_Static_assert(sizeof(struct saved) <= HANDOVER_SAVED_MAX, "the daemon keeps no more");
+#define SAVED_VERSION 1
+
+/* Setting them from the background would stop us. */
+static void set_termios(int tty, const struct termios *t)
+{
+	sigset_t ttou, old;
+
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &ttou, &old);
+	tcsetattr(tty, TCSANOW, t);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void set_sane(int tty, const struct termios *was)
+{
+	struct termios sane = *was;
+
+	terminal_make_sane(&sane);
+	set_termios(tty, &sane);
+}
+
+static int note_stopped(pid_t pid, void *arg)
+{
+	struct handover *h = arg;
+	struct procfs_stat ps;
+
+	if (h->stopped_count < HANDOVER_STOPPED_MAX && procfs_stat(pid, &ps) == 0 &&
+	    ps.state == 'T')
+		h->stopped[h->stopped_count++] = pid;
+	return 0;
+}
+
+/* Who tried to read meanwhile has had its whole group stopped by SIGTTIN. */
+static int continue_if_new(pid_t pid, void *arg)
+{
+	const struct handover *h = arg;
+	struct procfs_stat ps;
+
+	if (procfs_stat(pid, &ps) < 0 || ps.state != 'T')
+		return 0;
+	for (size_t i = 0; i < h->stopped_count; i++)
+		if (h->stopped[i] == pid)
+			return 0;
+	kill(pid, SIGCONT);
+	return 0;
+}
+
+void handover_begin(struct handover *h, int tty, pid_t home)
+{
+	*h = (struct handover){.tty = tty, .home = home};
+	h->job_control = terminal_is_controlling(tty);
+	if (h->job_control) {
+		h->previous = tcgetpgrp(tty);
+		if (h->previous > 0)
+			procfs_each_of_group(h->previous, note_stopped, h);
+	}
+	h->has_termios = tcgetattr(tty, &h->termios) == 0;
+	if (h->has_termios)
+		set_sane(tty, &h->termios);
+}
+
+int handover_give(struct handover *h, pid_t pgrp)
+{
+	h->group = pgrp;
+	if (!h->job_control)
+		return 0;
+	int r = foreground_set(h->tty, pgrp);
+	/* After the foreground is gone, so that a read that begins now stops by
+	 * itself and one that had begun is found. */
+	readers_hold(&h->readers, h->tty, h->previous);
+	return r;
+}
+
+void handover_lend(struct handover *h)
+{
+	if (h->has_termios)
+		set_termios(h->tty, &h->termios);
+	if (!h->job_control)
+		return;
+	if (h->previous <= 0 || foreground_set(h->tty, h->previous) < 0)
+		foreground_set(h->tty, h->home);
+	readers_let_go(&h->readers);
+	if (h->previous > 0)
+		procfs_each_of_group(h->previous, continue_if_new, h);
+}
+
+void handover_end(struct handover *h)
+{
+	if (h->group > 0)
+		kill(-h->group, SIGKILL);
+	handover_lend(h);
+	h->group = 0;
+}
+
+size_t handover_save(const struct handover *h, uint8_t out[HANDOVER_SAVED_MAX])
+{
+	struct saved s = {
+	    .version = SAVED_VERSION,
+	    .previous = h->previous,
+	    .group = h->group,
+	    .termios = h->termios,
+	};
+
+	if (!h->has_termios)
+		return 0;
+	memcpy(s.stopped, h->readers.stopped, h->readers.stopped_count * sizeof(pid_t));
+	memcpy(out, &s, sizeof(s));
+	return sizeof(s);
+}
+
+void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
+{
+	struct termios now;
+	struct saved s;
+
+	memset(&s, 0, sizeof(s));
+	if (len == sizeof(s))
+		memcpy(&s, saved, len);
+	if (s.version != SAVED_VERSION) {
+		if (tcgetattr(tty, &now) == 0)
+			set_sane(tty, &now);
+		return;
+	}
+	if (terminal_is_controlling(tty) && s.group > 0 && tcgetpgrp(tty) == s.group) {
+		/* Still in front: so it is the dead holder's group, not a later
+		 * one by the same number. */
+		kill(-s.group, SIGKILL);
+		if (s.previous <= 0 || foreground_set(tty, s.previous) < 0)
+			foreground_set(tty, home);
+	}
+	set_termios(tty, &s.termios);
+	for (size_t i = 0; i < READERS_MAX && s.stopped[i] > 0; i++)
+		kill(s.stopped[i], SIGCONT);
+	struct handover h = {.previous = s.previous};
+	if (s.previous > 0)
+		procfs_each_of_group(s.previous, continue_if_new, &h);
+}

@@ -1,0 +1,55 @@
+/* handover: the terminal goes to one process group and comes back as it was.
+ *
+ * Owns what must be restored: line settings, foreground group, and who was
+ * held still meanwhile. Does not know why, nor who is next. All of it works
+ * on a terminal of another session too, then without the job-control part.
+ */
+#ifndef TTYLOCK_HANDOVER_H
+#define TTYLOCK_HANDOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <termios.h>
+
+#include "readers.h"
+
+#define HANDOVER_STOPPED_MAX 64
+#define HANDOVER_SAVED_MAX   192
+
+struct handover {
+	int tty;
+	bool job_control, has_termios;
+	pid_t home;	/* a group of the tree, for when `previous` is gone */
+	pid_t previous; /* the foreground group before; 0: not known */
+	pid_t group;	/* who has it now; 0: nobody yet */
+	struct termios termios;
+	struct readers readers;
+	size_t stopped_count; /* of `previous`, stopped before we came */
+	pid_t stopped[HANDOVER_STOPPED_MAX];
+};
+
+/* Takes note of how the terminal is, and makes its line settings fit for
+ * typing commands. */
+void handover_begin(struct handover *h, int tty, pid_t home);
+
+/* Makes pgrp the foreground group. Whoever was reading is held. 0 or -errno. */
+int handover_give(struct handover *h, pid_t pgrp);
+
+/* Lends the terminal back for a while (the group was suspended): settings,
+ * foreground and readers as before. handover_give() takes it again. */
+void handover_lend(struct handover *h);
+
+/* Everything as it was. Ends what is left of the group that had it. */
+void handover_end(struct handover *h);
+
+/* What handover_repair() needs should this process die now: bytes written to
+ * out. */
+size_t handover_save(const struct handover *h, uint8_t out[HANDOVER_SAVED_MAX]);
+
+/* Does what the dead holder who saved this would have done at its end. Without
+ * saved state (len 0) only makes the line settings sane. */
+void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len);
+
+#endif

@@ -1,0 +1,158 @@
+#include "procfs.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "terminal.h"
+
+/* A small file of /proc/PID, zero-terminated. Bytes read or -errno. */
+static ssize_t read_file(pid_t pid, const char *name, char *out, size_t size)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ssize_t n = read(fd, out, size - 1);
+	int err = errno;
+	close(fd);
+	if (n < 0)
+		return -err;
+	out[n] = '\0';
+	return n;
+}
+
+int procfs_stat(pid_t pid, struct procfs_stat *out)
+{
+	char buf[1024];
+	ssize_t n = read_file(pid, "stat", buf, sizeof(buf));
+
+	if (n < 0)
+		return (int)n;
+	/* The name may hold anything, ") 1 (" as well: count from its end. */
+	const char *rest = strrchr(buf, ')');
+	if (!rest || sscanf(rest + 1, " %c %d %d %d %d %d", &out->state, &out->ppid, &out->pgrp,
+			 &out->session, &out->tty, &out->tpgid) != 6)
+		return -EIO;
+	return 0;
+}
+
+void procfs_comm(pid_t pid, char out[32])
+{
+	ssize_t n = read_file(pid, "comm", out, 32);
+
+	if (n <= 0) {
+		strcpy(out, "?");
+		return;
+	}
+	if (out[n - 1] == '\n')
+		out[--n] = '\0';
+	for (char *p = out; *p; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
+}
+
+void procfs_exe(pid_t pid, char *out, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	ssize_t n = readlink(path, out, size - 1);
+	out[n < 0 ? 0 : n] = '\0';
+}
+
+/* The value behind "Name:" in /proc/PID/status; NULL when it is not there. */
+static const char *status_field(char *buf, size_t size, pid_t pid, const char *name)
+{
+	if (read_file(pid, "status", buf, size) < 0)
+		return NULL;
+	char *at = strstr(buf, name);
+	return at ? at + strlen(name) : NULL;
+}
+
+pid_t procfs_tracer(pid_t pid)
+{
+	char buf[4096];
+	const char *value = status_field(buf, sizeof(buf), pid, "\nTracerPid:");
+
+	return value ? atoi(value) : -ESRCH;
+}
+
+bool procfs_ignores(pid_t pid, int sig)
+{
+	char buf[4096];
+	const char *value = status_field(buf, sizeof(buf), pid, "\nSigIgn:");
+
+	return value && (strtoull(value, NULL, 16) >> (sig - 1) & 1);
+}
+
+static bool is_read_of(pid_t pid, const char *syscall_line, int tty)
+{
+	char path[64];
+	struct stat st;
+	unsigned long fd;
+	unsigned dev;
+	int nr;
+
+	if (sscanf(syscall_line, "%d %lx", &nr, &fd) != 2 || (nr != SYS_read && nr != SYS_readv))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%lu", (int)pid, fd);
+	if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode))
+		return false;
+	/* Its /dev/tty is its own controlling terminal, not ours. */
+	if (st.st_rdev == makedev(5, 0)) {
+		struct procfs_stat ps;
+		return procfs_stat(pid, &ps) == 0 && terminal_device(tty, &dev) == 0 &&
+		       ps.tty == (int)dev;
+	}
+	return terminal_device(tty, &dev) == 0 && st.st_rdev == makedev(major(dev), minor(dev));
+}
+
+bool procfs_reads_terminal(pid_t pid, int tty, pid_t *thread)
+{
+	char path[64], name[64], line[256];
+	bool found = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	DIR *dir = opendir(path);
+	if (!dir)
+		return false;
+	for (struct dirent *d; !found && (d = readdir(dir));) {
+		if (!isdigit((unsigned char)*d->d_name))
+			continue;
+		snprintf(name, sizeof(name), "task/%.20s/syscall", d->d_name);
+		if (read_file(pid, name, line, sizeof(line)) > 0 && is_read_of(pid, line, tty)) {
+			*thread = atoi(d->d_name);
+			found = true;
+		}
+	}
+	closedir(dir);
+	return found;
+}
+
+int procfs_each_of_group(pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg)
+{
+	int r = 0;
+	DIR *dir = opendir("/proc");
+
+	if (!dir)
+		return -errno;
+	for (struct dirent *d; r == 0 && (d = readdir(dir));) {
+		struct procfs_stat ps;
+		pid_t pid = atoi(d->d_name);
+		if (pid > 0 && procfs_stat(pid, &ps) == 0 && ps.pgrp == pgrp && ps.state != 'Z')
+			r = fn(pid, arg);
+	}
+	closedir(dir);
+	return r;
+}

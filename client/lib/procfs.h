@@ -1,0 +1,39 @@
+/* procfs: what /proc says of a process. Every answer may be out of date by the
+ * time it is used; a process that is gone gives -ENOENT or -ESRCH. */
+#ifndef TTYLOCK_PROCFS_H
+#define TTYLOCK_PROCFS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct procfs_stat {
+	char state; /* R S D T t Z ... */
+	pid_t ppid, pgrp, session;
+	int tty;     /* the controlling terminal's device number, 0: none */
+	pid_t tpgid; /* the foreground group of that terminal, -1: none */
+};
+
+/* 0 or -errno. */
+int procfs_stat(pid_t pid, struct procfs_stat *out);
+
+/* The command name, with control characters replaced. "?" when gone. */
+void procfs_comm(pid_t pid, char out[32]);
+
+/* The executable's path; empty when it cannot be told. */
+void procfs_exe(pid_t pid, char *out, size_t size);
+
+/* Who traces it; 0: nobody; -errno. */
+pid_t procfs_tracer(pid_t pid);
+
+/* Whether it ignores the signal. */
+bool procfs_ignores(pid_t pid, int sig);
+
+/* Whether one of its threads is blocked in a read of the terminal tty: fills
+ * in that thread's id. */
+bool procfs_reads_terminal(pid_t pid, int tty, pid_t *thread);
+
+/* Calls fn for each process of the group until it returns non-zero, and
+ * returns that, else 0. */
+int procfs_each_of_group(pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg);
+
+#endif

@@ -1,0 +1,79 @@
+#include "readers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "deadline.h"
+#include "procfs.h"
+
+#define STOP_WAIT_MS 500
+
+struct search {
+	struct readers *readers;
+	int tty;
+};
+
+/* Waits until the traced thread is in a ptrace stop. 0, or -1: it has ended,
+ * or it does not come. */
+static int await_stop(pid_t thread)
+{
+	int64_t deadline = deadline_in(STOP_WAIT_MS);
+	int status;
+
+	while (deadline_left(deadline) > 0) {
+		pid_t got = waitpid(thread, &status, __WALL | WNOHANG);
+		if (got == thread)
+			return WIFSTOPPED(status) ? 0 : -1;
+		if (got < 0 && errno != EINTR)
+			return -1;
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	}
+	return -1;
+}
+
+static int hold_thread(pid_t thread)
+{
+	if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) < 0)
+		return -errno;
+	if (ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0)
+		await_stop(thread);
+	return 0;
+}
+
+static int hold_if_reader(pid_t pid, void *arg)
+{
+	struct search *s = arg;
+	struct readers *r = s->readers;
+	pid_t thread;
+
+	if (pid == getpid() || !procfs_reads_terminal(pid, s->tty, &thread))
+		return 0;
+	if (r->held_count < READERS_MAX && hold_thread(thread) == 0)
+		r->held[r->held_count++] = thread;
+	else if (r->stopped_count < READERS_MAX && kill(pid, SIGSTOP) == 0)
+		r->stopped[r->stopped_count++] = pid;
+	return 0;
+}
+
+void readers_hold(struct readers *r, int tty, pid_t pgrp)
+{
+	struct search s = {.readers = r, .tty = tty};
+
+	r->held_count = r->stopped_count = 0;
+	if (pgrp > 0)
+		procfs_each_of_group(pgrp, hold_if_reader, &s);
+}
+
+void readers_let_go(struct readers *r)
+{
+	for (size_t i = 0; i < r->held_count; i++)
+		if (ptrace(PTRACE_DETACH, r->held[i], NULL, NULL) < 0)
+			waitpid(r->held[i], NULL, __WALL | WNOHANG);
+	for (size_t i = 0; i < r->stopped_count; i++)
+		kill(r->stopped[i], SIGCONT);
+	r->held_count = r->stopped_count = 0;
+}

@@ -1,0 +1,29 @@
+/* readers: processes that are blocked in a read of the terminal.
+ *
+ * Losing the foreground does not stop a read that has begun: it would eat the
+ * first line typed for somebody else. Each such thread is held still, by
+ * ptrace, from readers_hold() to readers_let_go(), and then reads on as if
+ * nothing had been: its parent sees no stop, and its read is not interrupted.
+ * When we die, the kernel lets them go. Where ptrace is refused the process is
+ * stopped with SIGSTOP instead; those are listed, for somebody else to
+ * continue should we die.
+ */
+#ifndef TTYLOCK_READERS_H
+#define TTYLOCK_READERS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define READERS_MAX 16
+
+struct readers {
+	size_t held_count, stopped_count;
+	pid_t held[READERS_MAX];    /* threads that we trace */
+	pid_t stopped[READERS_MAX]; /* processes that we have stopped */
+};
+
+/* Holds the readers of the terminal in the process group. */
+void readers_hold(struct readers *r, int tty, pid_t pgrp);
+void readers_let_go(struct readers *r);
+
+#endif

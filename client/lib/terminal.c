@@ -1,0 +1,90 @@
+#include "terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int open_tty(const char *path)
+{
+	int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (!isatty(fd)) {
+		close(fd);
+		return -ENOTTY;
+	}
+	return fd;
+}
+
+int terminal_open(void)
+{
+	const char *given = secure_getenv("TTYLOCK_TTY");
+	char path[PATH_MAX];
+	int fd;
+
+	if (given && *given) {
+		fd = open_tty(given);
+		if (fd >= 0)
+			return fd;
+	}
+	fd = open_tty("/dev/tty");
+	for (int std = 0; fd < 0 && std <= 2; std++)
+		if (isatty(std) && terminal_path(std, path, sizeof(path)) == 0)
+			fd = open_tty(path);
+	return fd >= 0 ? fd : -ENOTTY;
+}
+
+int terminal_device(int tty, unsigned *dev)
+{
+	return ioctl(tty, TIOCGDEV, dev) < 0 ? -errno : 0;
+}
+
+int terminal_path(int tty, char *out, size_t size)
+{
+	char link[64];
+	unsigned dev;
+
+	int r = terminal_device(tty, &dev);
+	if (r < 0)
+		return r;
+	/* Unix98 slaves are the majors 136 to 143, 256 minors each in the old
+	 * numbering; their index is the minor. */
+	if (major(dev) >= 136 && major(dev) <= 143) {
+		int n = snprintf(out, size, "/dev/pts/%u", minor(dev));
+		return (size_t)n < size ? 0 : -ENAMETOOLONG;
+	}
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", tty);
+	ssize_t n = readlink(link, out, size - 1);
+	if (n < 0)
+		return -errno;
+	out[n] = '\0';
+	return 0;
+}
+
+bool terminal_same(int a, int b)
+{
+	unsigned x, y;
+
+	return terminal_device(a, &x) == 0 && terminal_device(b, &y) == 0 && x == y;
+}
+
+bool terminal_is_controlling(int tty)
+{
+	return tcgetsid(tty) == getsid(0);
+}
+
+void terminal_make_sane(struct termios *t)
+{
+	t->c_iflag |= BRKINT | ICRNL | IXON;
+	t->c_iflag &= ~(tcflag_t)(INLCR | IGNCR);
+	t->c_oflag |= OPOST | ONLCR;
+	t->c_lflag |= ISIG | ICANON | IEXTEN | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE;
+	t->c_lflag &= ~(tcflag_t)(NOFLSH | ECHONL);
+}

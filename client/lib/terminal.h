@@ -1,0 +1,34 @@
+/* terminal: which terminal a process has, and its line settings. */
+#ifndef TTYLOCK_TERMINAL_H
+#define TTYLOCK_TERMINAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <termios.h>
+
+/* Opens the process's terminal for reading and writing without making it the
+ * controlling one: $TTYLOCK_TTY if set (not in a set-user-ID program), else
+ * the controlling terminal, else whichever of 0, 1, 2 is one. Returns a
+ * descriptor (close-on-exec); -ENOTTY: there is none; -errno of open(2). */
+int terminal_open(void);
+
+/* Its device's path ("/dev/pts/3"), also for a descriptor of /dev/tty. 0 or
+ * -errno. */
+int terminal_path(int tty, char *out, size_t size);
+
+/* Its device number, which for a descriptor of /dev/tty is not st_rdev. 0 or
+ * -errno. */
+int terminal_device(int tty, unsigned *dev);
+
+/* Whether two descriptors are of the same terminal, be one of them /dev/tty. */
+bool terminal_same(int a, int b);
+
+/* Whether tty is this process's controlling terminal, which job control (the
+ * foreground group, SIGTTIN) needs. */
+bool terminal_is_controlling(int tty);
+
+/* Line settings in which a person can type commands: *t with echo, editing,
+ * signals and newline translation on. */
+void terminal_make_sane(struct termios *t);
+
+#endif

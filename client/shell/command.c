@@ -1,0 +1,81 @@
+#include "command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+const struct command *const commands[] = {
+    &command_run, &command_exec, &command_debug, &command_status, NULL};
+
+/* In one write, so that lines of several processes do not mix. */
+static void print_line(const char *prefix, const char *format, va_list args, const char *suffix)
+{
+	char line[1024];
+	int n = snprintf(line, sizeof(line), "ttylock: %s", prefix);
+
+	vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
+	fprintf(stderr, "%s%s\n", line, suffix);
+}
+
+int complain(int status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_line("", format, args, "");
+	va_end(args);
+	return status;
+}
+
+int complain_usage(const struct command *c, const char *format, ...)
+{
+	char prefix[64], suffix[96];
+	va_list args;
+
+	snprintf(prefix, sizeof(prefix), "%s: ", c->name);
+	snprintf(suffix, sizeof(suffix), "; see 'ttylock %s --help'", c->name);
+	va_start(args, format);
+	print_line(prefix, format, args, suffix);
+	va_end(args);
+	return EXIT_USAGE;
+}
+
+int print_help(const struct command *c)
+{
+	printf("Usage: ttylock %s %s\n%s.\n\n%s", c->name, c->arguments, c->summary, c->help);
+	return 0;
+}
+
+const char *open_error(int error)
+{
+	switch (error) {
+	case -ENOTTY:
+		return "no terminal: run it on one, or name one by TTYLOCK_TTY";
+	case -ENOENT:
+		return "no daemon answers and no ttylockd was found to start";
+	case -ECHILD:
+		return "ttylockd ended at once: ttylockd.log beside its socket says why";
+	case -EPROTONOSUPPORT:
+		return "the daemon speaks another protocol version: restart it after an upgrade";
+	case -EPROTO:
+		return "what listens at the socket is no ttylockd: check TTYLOCK_SOCKET";
+	case -EPERM:
+		return "the socket's listener belongs to another user: check TTYLOCK_SOCKET";
+	case -EACCES:
+		return "permission denied for the terminal or the daemon's socket";
+	case -ETIMEDOUT:
+		return "the daemon does not answer";
+	case -EUSERS:
+		return "the daemon has too many connections of this user";
+	default:
+		return strerror(-error);
+	}
+}
+
+int exit_status_of(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? EXIT_SIGNALLED + WTERMSIG(wait_status)
+					: WEXITSTATUS(wait_status);
+}

@@ -1,0 +1,46 @@
+/* command: what the subcommands share: the one table of them, their voice and
+ * their exit statuses. */
+#ifndef TTYLOCK_COMMAND_H
+#define TTYLOCK_COMMAND_H
+
+enum {
+	EXIT_USAGE = 64,	/* the command line is wrong */
+	EXIT_BUSY = 75,		/* -n, and somebody holds the terminal */
+	EXIT_TIMED_OUT = 124,	/* -w */
+	EXIT_FAILED = 125,	/* ttylock itself failed */
+	EXIT_CANNOT_EXEC = 126, /* found, but it cannot be executed */
+	EXIT_NOT_FOUND = 127,
+	EXIT_SIGNALLED = 128, /* plus the signal's number */
+};
+
+struct command {
+	const char *name;
+	const char *arguments; /* "[OPTION]... PID" */
+	const char *summary;   /* one line */
+	const char *help;      /* what --help says below the usage line */
+	int (*run)(const struct command *self, int argc, char **argv);
+};
+
+extern const struct command command_run, command_exec, command_debug, command_status;
+
+/* The table, ended by NULL. */
+extern const struct command *const commands[];
+
+/* Prints "ttylock: ..." as one line on standard error, and returns status. */
+int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For a wrong command line: the line says what is wrong and where help is. */
+int complain_usage(const struct command *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Prints the usage and help of c on standard output; returns 0. */
+int print_help(const struct command *c);
+
+/* One line about why no daemon or no terminal is to be had, for -errno of
+ * ttylock_open(). */
+const char *open_error(int error);
+
+/* The exit status of a wait status. */
+int exit_status_of(int wait_status);
+
+#endif

@@ -1,0 +1,286 @@
+/* ttylock debug: the debugger for one process, when it is its turn.
+ *
+ * Started by hand, or by the crash handler of the process itself; then it has
+ * the process's gate: a byte to it says that the debugger comes, its end that
+ * none does (any more), and the process dies as it would have.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../lib/deadline.h"
+#include "../lib/procfs.h"
+#include "../lib/terminal.h"
+#include "agent.h"
+#include "banner.h"
+#include "command.h"
+#include "debugger.h"
+#include "options.h"
+#include "session.h"
+#include "tree.h"
+
+struct job {
+	pid_t pid;
+	char comm[32];
+	int crashed; /* the signal; 0: started by hand */
+	int thread;
+	int gate; /* -1: none */
+	char what[96];
+	struct options options;
+	struct turn turn;
+};
+
+static int complain_of(const struct job *j, const char *why)
+{
+	return complain(EXIT_FAILED, "no debugger for %s (pid %d): %s", j->comm, (int)j->pid, why);
+}
+
+/* --- who may -------------------------------------------------------------- */
+
+static int refuse_attach(const struct job *j, int error)
+{
+	char why[128], tracer_comm[32];
+	pid_t tracer = procfs_tracer(j->pid);
+
+	if (tracer > 0) {
+		procfs_comm(tracer, tracer_comm);
+		snprintf(why, sizeof(why), "it is traced by %s (pid %d) already", tracer_comm,
+		    (int)tracer);
+	} else if (error == -ESRCH || kill(j->pid, 0) < 0) {
+		snprintf(why, sizeof(why), "%s",
+		    errno == EPERM ? "it belongs to another user" : "no such process");
+	} else {
+		snprintf(why, sizeof(why), "ptrace: %s (it is another user's, or forbids it)",
+		    strerror(-error));
+	}
+	return complain_of(j, why);
+}
+
+static int check_process(const struct job *j)
+{
+	if (kill(j->pid, 0) < 0)
+		return refuse_attach(j, -errno);
+	int r = debugger_may_attach(j->pid);
+	return r < 0 ? refuse_attach(j, r) : 0;
+}
+
+/* --- the turn ------------------------------------------------------------- */
+
+/* Ctrl-Z in the debugger: the tree's agent stops, so the shell above it takes
+ * the terminal; when that gives it back to the tree, the debugger goes on. */
+static void suspend_tree(struct session *s)
+{
+	int tty = s->turn->lock->tty;
+	pid_t agent = tree_agent(), front = tcgetpgrp(tty);
+	int64_t deadline = deadline_in(1000);
+
+	if (!agent || front <= 0 || kill(agent, SIGTSTP) < 0)
+		return;
+	while (tcgetpgrp(tty) == front && deadline_left(deadline) > 0)
+		poll(NULL, 0, 20);
+	while (tcgetpgrp(tty) != front && tree_agent())
+		poll(NULL, 0, 100);
+}
+
+static int debug_in_turn(struct job *j)
+{
+	struct debugger d;
+	struct session s = {
+	    .turn = &j->turn, .argv = (char *const *)d.argv, .suspended = suspend_tree};
+
+	int r = debugger_init(&d, j->pid, j->crashed != 0);
+	if (r < 0)
+		return complain_of(j, strerror(-r));
+	banner_print(j->turn.lock->tty, j->crashed ? "crash" : "debug", j->pid, j->comm, j->what,
+	    j->turn.waiters);
+	/* The process looks out for its tracer from now on. */
+	if (j->gate >= 0 && write(j->gate, "A", 1) != 1)
+		r = -EPIPE;
+	if (r == 0)
+		r = session_run(&s);
+	if (r < 0)
+		fprintf(stderr, "ttylock: no debugger for %s (pid %d): %s: %s\n", j->comm,
+		    (int)j->pid, d.name, strerror(-r));
+	debugger_deinit(&d);
+	return r < 0 ? EXIT_FAILED : exit_status_of(r);
+}
+
+static int explain(const struct job *j, int error)
+{
+	switch (error) {
+	case -EBUSY:
+	case -ETIMEDOUT:
+		return options_conflict(&j->options, error);
+	case -ECANCELED:
+		return EXIT_SIGNALLED + SIGINT;
+	case -ESRCH:
+		return j->crashed ? EXIT_FAILED
+				  : complain_of(j, "it ended while it waited for its turn");
+	case -ENXIO:
+		return complain_of(
+		    j, "its job is in the background and its 'ttylock run' has ended");
+	case -ECONNRESET:
+		return complain_of(j, "the daemon ended while it waited for its turn");
+	default:
+		return complain_of(j, strerror(-error));
+	}
+}
+
+static int wait_and_debug(struct job *j)
+{
+	static const int list[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0};
+	struct ttylock_wish wish = {
+	    .reason = j->crashed ? TTYLOCK_CRASH : TTYLOCK_COMMAND,
+	    .text = j->options.why ? j->options.why : j->what,
+	    .subject = j->pid,
+	    .task_name = "debug",
+	    .task_id = 1,
+	    .nonblock = j->options.nonblock,
+	};
+	struct signals signals;
+
+	int r = signals_open(&signals, list);
+	if (r < 0)
+		return complain_of(j, strerror(-r));
+	j->turn.signals = &signals;
+	j->turn.job = tree_job_of(j->pid);
+	j->turn.subject = (int)syscall(SYS_pidfd_open, j->pid, 0);
+	r = turn_take(&j->turn, &wish, j->options.timeout_ms);
+	if (r < 0)
+		return explain(j, r);
+	int status = debug_in_turn(j);
+	turn_end(&j->turn);
+	return status;
+}
+
+/* --- the command ---------------------------------------------------------- */
+
+/* Our own stop signals must not take us out of the queue; not ignored but
+ * caught, so that what we start has them as usual. */
+static void no_stop(int sig)
+{
+	(void)sig;
+}
+
+static void prepare_signals(void)
+{
+	static const int stops[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+	struct sigaction sa = {.sa_handler = no_stop, .sa_flags = SA_RESTART};
+
+	/* The crash handler starts us with all blocked. */
+	signals_reset();
+	for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
+		sigaction(stops[i], &sa, NULL);
+}
+
+/* The line that says why there is no debugger belongs where the person looks,
+ * and the process's own standard error may be anything. */
+static void complain_on(int tty)
+{
+	if (!isatty(2))
+		dup2(tty, 2);
+}
+
+static int start(struct job *j, int argc, char *const *argv)
+{
+	procfs_comm(j->pid, j->comm);
+	int tty = terminal_open();
+	if (tty < 0)
+		return complain_of(j, open_error(tty));
+	if (j->crashed)
+		complain_on(tty);
+	if (!terminal_is_controlling(tty) && j->gate >= 0 &&
+	    agent_delegate(argc, argv, j->gate) == 0)
+		return 0;
+	int r = check_process(j);
+	if (r)
+		return r;
+	r = ttylock_open(&j->turn.lock, tty, TTYLOCK_START);
+	close(tty);
+	if (r < 0)
+		return complain_of(j, open_error(r));
+	int status = wait_and_debug(j);
+	ttylock_close(j->turn.lock);
+	return status;
+}
+
+static void describe(struct job *j)
+{
+	char name[16];
+
+	if (!j->crashed) {
+		snprintf(
+		    j->what, sizeof(j->what), "%s", j->options.why ? j->options.why : "by hand");
+		return;
+	}
+	signal_name(j->crashed, name);
+	int n = snprintf(j->what, sizeof(j->what), "%s (%s)", name, strsignal(j->crashed));
+	if (j->thread && j->thread != j->pid)
+		snprintf(j->what + n, sizeof(j->what) - (size_t)n, " in thread %d", j->thread);
+}
+
+enum { OPT_CRASHED = 256, OPT_THREAD, OPT_GATE };
+
+/* The three that the crash handler uses; they are not for people. */
+static int take_private(struct job *j, const struct command *self, int opt)
+{
+	int *field = opt == OPT_CRASHED ? &j->crashed : opt == OPT_THREAD ? &j->thread : &j->gate;
+	long n;
+
+	if (parse_number(optarg, 0, INT32_MAX, &n) < 0)
+		return complain_usage(self, "not a number: '%s'", optarg);
+	*field = (int)n;
+	return -1;
+}
+
+static int run_debug(const struct command *self, int argc, char **argv)
+{
+	static const struct option longs[] = {OPTIONS_LONG,
+	    {"crashed", required_argument, NULL, OPT_CRASHED},
+	    {"thread", required_argument, NULL, OPT_THREAD},
+	    {"gate", required_argument, NULL, OPT_GATE}, {0}};
+	struct job j = {.gate = -1, .options = OPTIONS_INIT};
+	int opt, r;
+	long pid;
+
+	prepare_signals();
+	/* A debugger that crashes must not ask for the terminal that it has. */
+	unsetenv("TTYLOCK_HELPER");
+	while ((opt = getopt_long(argc, argv, OPTIONS_SHORT, longs, NULL)) != -1) {
+		r = opt >= OPT_CRASHED ? take_private(&j, self, opt)
+				       : options_take(&j.options, self, opt, argv);
+		if (r >= 0)
+			return r;
+	}
+	if (optind + 1 != argc)
+		return complain_usage(
+		    self, optind == argc ? "which process?" : "one process at a time");
+	if (parse_number(argv[optind], 1, INT32_MAX, &pid) < 0)
+		return complain_usage(self, "not a pid: '%s'", argv[optind]);
+	j.pid = (pid_t)pid;
+	describe(&j);
+
+	/* The agent's run of this has its own gate number. */
+	char crashed[32], thread[32];
+	snprintf(crashed, sizeof(crashed), "--crashed=%d", j.crashed);
+	snprintf(thread, sizeof(thread), "--thread=%d", j.thread);
+	char *const again[] = {crashed, thread, argv[optind]};
+	return start(&j, 3, again);
+}
+
+const struct command command_debug = {
+    .name = "debug",
+    .arguments = "[OPTION]... PID",
+    .summary = "Attach the debugger to PID when it is its turn at the terminal",
+    .help = OPTIONS_HELP
+    "\nThe debugger is gdb, or TTYLOCK_DEBUGGER: a command line for 'sh -c' in which %p\n"
+    "is the pid and %e the executable.\n"
+    "\nExit status: the debugger's own; 128+N when signal N ended it; 75, 124 as above;\n"
+    "125 ttylock failed; 64 wrong command line.\n",
+    .run = run_debug,
+};

@@ -1,0 +1,118 @@
+#include "debugger.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/procfs.h"
+
+/* In single quotes, each one inside as '\''. */
+static void put_quoted(FILE *out, const char *text)
+{
+	fputc('\'', out);
+	for (; *text; text++) {
+		if (*text == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*text, out);
+	}
+	fputc('\'', out);
+}
+
+static char *expand(const char *format, pid_t pid)
+{
+	char exe[PATH_MAX], *line = NULL;
+	size_t size;
+	FILE *out = open_memstream(&line, &size);
+
+	if (!out)
+		return NULL;
+	procfs_exe(pid, exe, sizeof(exe));
+	for (; *format; format++) {
+		if (format[0] != '%' || !format[1]) {
+			fputc(*format, out);
+			continue;
+		}
+		switch (*++format) {
+		case 'p':
+			fprintf(out, "%d", (int)pid);
+			break;
+		case 'e':
+			put_quoted(out, exe);
+			break;
+		case '%':
+			fputc('%', out);
+			break;
+		default:
+			fprintf(out, "%%%c", *format);
+		}
+	}
+	return fclose(out) == 0 ? line : NULL;
+}
+
+/* Attaching by a command rather than by -p, so that what scrolls by is short
+ * and never asks for <RET>: the person's own settings hold from the prompt on. */
+#define QUIETLY                                                                                    \
+	"with pagination off -- with print symbol-loading off -- with print thread-events off -- "
+
+static int init_gdb(struct debugger *d, pid_t pid, bool to_fault)
+{
+	if (asprintf(&d->line, QUIETLY "with print frame-info short-location -- attach %d",
+		(int)pid) < 0)
+		return -ENOMEM;
+	const char **arg = d->argv;
+	*arg++ = "gdb";
+	*arg++ = "-q";
+	*arg++ = "-ex";
+	*arg++ = d->line;
+	if (to_fault) {
+		*arg++ = "-ex";
+		*arg++ = "continue";
+	}
+	d->name = "gdb";
+	return 0;
+}
+
+int debugger_init(struct debugger *d, pid_t pid, bool to_fault)
+{
+	const char *given = secure_getenv("TTYLOCK_DEBUGGER");
+
+	*d = (struct debugger){0};
+	if (!given || !*given)
+		return init_gdb(d, pid, to_fault);
+	d->line = expand(given, pid);
+	if (!d->line)
+		return -ENOMEM;
+	d->argv[0] = "/bin/sh";
+	d->argv[1] = "-c";
+	d->argv[2] = d->line;
+	d->name = "TTYLOCK_DEBUGGER";
+	return 0;
+}
+
+void debugger_deinit(struct debugger *d)
+{
+	free(d->line);
+}
+
+int debugger_may_attach(pid_t pid)
+{
+	int status;
+
+	/* Tried by a child, whose end lets pid go again without ever having
+	 * stopped it. */
+	pid_t child = fork();
+	if (child == 0)
+		_exit(ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0 ? errno : 0);
+	if (child < 0)
+		return -errno;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPERM;
+}

@@ -1,0 +1,25 @@
+/* debugger: the command line of the person's debugger for a process. */
+#ifndef TTYLOCK_DEBUGGER_H
+#define TTYLOCK_DEBUGGER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define DEBUGGER_ARGS_MAX 16
+
+struct debugger {
+	const char *argv[DEBUGGER_ARGS_MAX]; /* ended by NULL */
+	const char *name;		     /* for messages */
+	char *line;			     /* owned */
+};
+
+/* $TTYLOCK_DEBUGGER by `sh -c`, with %p the pid, %e the executable (quoted for
+ * the shell) and %% a percent sign; without it gdb, attached to pid and, if
+ * `to_fault`, continued to the fault that happens again. 0 or -ENOMEM. */
+int debugger_init(struct debugger *d, pid_t pid, bool to_fault);
+void debugger_deinit(struct debugger *d);
+
+/* Whether we may trace pid: 0; -EPERM; -ESRCH. Leaves it undisturbed. */
+int debugger_may_attach(pid_t pid);
+
+#endif

@@ -1,0 +1,89 @@
+/* ttylock exec: hold the terminal while a command runs. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "options.h"
+#include "session.h"
+
+/* As a shell's job would: the whole job stops, and the shell has the terminal
+ * until it brings us back. Where there is no such shell the kernel does not
+ * stop us, and the program just goes on. */
+static void stop_with_job(struct session *s)
+{
+	(void)s;
+	kill(0, SIGTSTP);
+}
+
+static void describe(char *out, size_t size, char *const *argv)
+{
+	size_t n = 0;
+
+	for (; *argv && n < size; argv++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s", n ? " " : "", *argv);
+}
+
+static int hold_while(struct turn *t, char **argv)
+{
+	struct session s = {.turn = t, .argv = argv, .own_stdio = true, .suspended = stop_with_job};
+	int status = session_run(&s);
+
+	turn_end(t);
+	if (status >= 0)
+		return exit_status_of(status);
+	return complain(status == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC, "%s: %s", argv[0],
+	    strerror(-status));
+}
+
+static int run_exec(const struct command *self, int argc, char **argv)
+{
+	static const struct option longs[] = {OPTIONS_LONG, {0}};
+	static const int list[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0};
+	struct options o = OPTIONS_INIT;
+	struct signals signals;
+	char text[256] = "";
+	int opt, r;
+
+	while ((opt = getopt_long(argc, argv, OPTIONS_SHORT, longs, NULL)) != -1)
+		if ((r = options_take(&o, self, opt, argv)) >= 0)
+			return r;
+	if (optind == argc)
+		return complain_usage(self, "which command?");
+	describe(text, sizeof(text), argv + optind);
+
+	struct turn t = {.job = getpid(), .subject = -1, .signals = &signals};
+	struct ttylock_wish wish = {.text = o.why ? o.why : text,
+	    .nonblock = o.nonblock,
+	    .task_id = 1,
+	    .task_name = "exec"};
+	r = ttylock_open(&t.lock, -1, TTYLOCK_START);
+	if (r < 0)
+		return complain(EXIT_FAILED, "%s", open_error(r));
+	r = signals_open(&signals, list);
+	if (r == 0)
+		r = turn_take(&t, &wish, o.timeout_ms);
+	int status;
+	if (r == 0)
+		status = hold_while(&t, argv + optind);
+	else if (r == -EBUSY || r == -ETIMEDOUT)
+		status = options_conflict(&o, r);
+	else if (r == -ECANCELED)
+		status = EXIT_SIGNALLED + SIGINT;
+	else
+		status = complain(EXIT_FAILED, "cannot have the terminal: %s", strerror(-r));
+	ttylock_close(t.lock);
+	return status;
+}
+
+const struct command command_exec = {
+    .name = "exec",
+    .arguments = "[OPTION]... [--] COMMAND [ARGUMENT]...",
+    .summary = "Hold the terminal while COMMAND runs",
+    .help = OPTIONS_HELP
+    "\nExit status: COMMAND's own; 128+N when signal N ended it; 75, 124 as above;\n"
+    "125 ttylock failed; 126 cannot execute; 127 not found; 64 wrong command line.\n",
+    .run = run_exec,
+};

@@ -1,0 +1,35 @@
+/* The ttylock command: finds the subcommand and runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+static int help(void)
+{
+	printf("Usage: ttylock COMMAND [ARGUMENT]...\n"
+	       "Take turns at a terminal: each crash of a process tree gets the debugger, one at a "
+	       "time.\n\n");
+	for (const struct command *const *c = commands; *c; c++)
+		printf("  %-8s %s\n", (*c)->name, (*c)->summary);
+	printf("\n'ttylock COMMAND --help' tells more.\n\n"
+	       "Exit status: the command's own; 128+N when signal N ended it; 75 busy (-n);\n"
+	       "124 timed out (-w); 125 ttylock failed; 126 cannot execute; 127 not found;\n"
+	       "64 wrong command line.\n");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return complain(EXIT_USAGE, "which command? 'ttylock --help' lists them");
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return help();
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		puts("ttylock " TTYLOCK_VERSION);
+		return 0;
+	}
+	for (const struct command *const *c = commands; *c; c++)
+		if (!strcmp(argv[1], (*c)->name))
+			return (*c)->run(*c, argc - 1, argv + 1);
+	return complain(EXIT_USAGE, "no command '%s'; 'ttylock --help' lists them", argv[1]);
+}

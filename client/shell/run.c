@@ -1,0 +1,305 @@
+/* ttylock run: a tree of processes whose crashes get the debugger here.
+ *
+ * Starts the command with crash handling in its environment, stays out of the
+ * way (same process group: Ctrl-C, Ctrl-Z and full-screen programs are as
+ * without it), and ends when the command has ended and nobody of the tree
+ * holds or waits for the terminal any more. Meanwhile it is the tree's agent.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/foreground.h"
+#include "../lib/handover.h"
+#include "../lib/lock.h"
+#include "../lib/terminal.h"
+#include "agent.h"
+#include "command.h"
+#include "preload.h"
+#include "signals.h"
+
+struct run {
+	char **argv;
+	int tty;	      /* -1: none, and then no crash handling */
+	struct ttylock *lock; /* NULL: no crash handling */
+	struct signals signals;
+	struct event_base *base;
+	struct event *on_signal, *on_agent, *on_lock;
+	char agent_path[108];
+	int agent; /* its socket; -1 */
+	uint64_t tree;
+	pid_t child; /* 0: it has ended */
+	int status;  /* what to exit with then */
+};
+
+static void watch_lock(struct run *run);
+
+/* --- the tree's environment ----------------------------------------------- */
+
+static void set_environment(struct run *run)
+{
+	char path[64], tree[32], pid[16];
+
+	if (getrandom(&run->tree, sizeof(run->tree), 0) != sizeof(run->tree) || !run->tree)
+		run->tree = (uint64_t)getpid();
+	snprintf(tree, sizeof(tree), "%" PRIx64, run->tree);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("TTYLOCK_TREE", tree, 1);
+	setenv("TTYLOCK_AGENT_PID", pid, 1);
+	setenv("TTYLOCK_SOCKET", run->lock->socket, 1);
+	if (terminal_path(run->tty, path, sizeof(path)) == 0)
+		setenv("TTYLOCK_TTY", path, 1);
+	run->agent = agent_listen(run->lock->socket, run->agent_path);
+	if (run->agent >= 0)
+		setenv("TTYLOCK_AGENT", run->agent_path, 1);
+}
+
+/* Without it the command runs all the same: never worse than without us. */
+static void prepare_crash_handling(struct run *run)
+{
+	int r = run->tty = terminal_open();
+
+	if (r >= 0)
+		r = ttylock_open(&run->lock, run->tty, TTYLOCK_START);
+	if (r < 0) {
+		complain(0, "running without crash handling: %s", open_error(r));
+		return;
+	}
+	set_environment(run);
+	watch_lock(run);
+}
+
+/* --- the command ---------------------------------------------------------- */
+
+static void become(struct run *run, int report)
+{
+	if (run->lock) {
+		int r = preload_setenv();
+		if (r < 0)
+			complain(0, "running without crash handling: libttylock-preload.so: %s",
+			    r == -EINVAL ? "its path holds a space or a colon" : strerror(-r));
+	}
+	sigprocmask(SIG_SETMASK, &run->signals.before, NULL);
+	execvp(run->argv[0], run->argv);
+	int error = errno;
+	if (write(report, &error, sizeof(error)) < 0)
+		_exit(EXIT_FAILED);
+	_exit(EXIT_FAILED);
+}
+
+/* 0, or the status to exit with. */
+static int start_command(struct run *run)
+{
+	int report[2], error = 0;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return complain(EXIT_FAILED, "pipe: %s", strerror(errno));
+	run->child = fork();
+	if (run->child == 0)
+		become(run, report[1]);
+	close(report[1]);
+	if (run->child < 0)
+		error = complain(EXIT_FAILED, "fork: %s", strerror(errno));
+	else if (read(report[0], &error, sizeof(error)) == sizeof(error)) {
+		waitpid(run->child, NULL, 0);
+		error = complain(error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC, "%s: %s",
+		    run->argv[0], strerror(error));
+	}
+	close(report[0]);
+	return error;
+}
+
+/* --- the end -------------------------------------------------------------- */
+
+static int is_of_tree(const struct ttylock_entry *entry, void *arg)
+{
+	const struct run *run = arg;
+
+	return entry->tree == run->tree;
+}
+
+/* Leaves the loop when the command has ended and nobody below is at the
+ * terminal or waits for it: the shell above must not have it before. */
+static void end_if_idle(struct run *run)
+{
+	if (run->child)
+		return;
+	if (!run->lock || ttylock_list(run->lock, 2000, is_of_tree, run) <= 0)
+		event_base_loopbreak(run->base);
+}
+
+/* --- signals -------------------------------------------------------------- */
+
+/* Whether somebody's debugger is in front, which is why our child is stopped. */
+static bool is_debugger_in_front(const struct run *run)
+{
+	pid_t group = run->tty >= 0 ? tcgetpgrp(run->tty) : -1;
+
+	return run->lock && group > 0 && group != getpgrp() &&
+	       !foreground_elsewhere(run->tty, getpid());
+}
+
+static void reap(struct run *run)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (pid != run->child)
+			continue; /* a `ttylock debug` that ran in our session */
+		if (!WIFSTOPPED(status)) {
+			run->child = 0;
+			run->status = exit_status_of(status);
+		} else if (!is_debugger_in_front(run)) {
+			/* The shell that waits for us must see the job stopped;
+			 * it continues us, and SIGCONT is passed on. */
+			kill(getpid(), SIGSTOP);
+		}
+	}
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *run = arg;
+	struct signalfd_siginfo info;
+
+	(void)fd, (void)what;
+	while (signals_next(&run->signals, &info)) {
+		int sig = (int)info.ssi_signo;
+		if (sig == SIGCHLD)
+			reap(run);
+		else if (run->child && (signal_was_sent(&info) || sig == SIGCONT))
+			kill(run->child, sig); /* the terminal's keys have reached it already */
+		else if (!run->child && (sig == SIGTERM || sig == SIGHUP))
+			event_base_loopbreak(run->base);
+	}
+	end_if_idle(run);
+}
+
+/* --- the lock ------------------------------------------------------------- */
+
+/* A holder died and nobody may follow who would mend what it left behind. */
+static void mend_terminal(struct run *run)
+{
+	struct ttylock_wish wish = {.text = "mending the terminal", .nonblock = true};
+	uint64_t id;
+
+	if (ttylock_acquire(run->lock, &wish, 2000, &id) < 0)
+		return; /* the next holder does it */
+	const ttylock_LockStatus *granted = lock_last(run->lock, id);
+	if (granted->dirty)
+		handover_repair(run->tty, getpgrp(), granted->saved.bytes, granted->saved.size);
+	ttylock_release(run->lock, id);
+}
+
+static void on_event(const ttylock_Event *event, void *arg)
+{
+	struct run *run = arg;
+	char path[64];
+
+	if (event->kind == ttylock_EventKind_EVENT_DIED && event->entry.position == 0 &&
+	    terminal_path(run->tty, path, sizeof(path)) == 0 &&
+	    !strcmp(path, event->entry.terminal))
+		event_active(run->on_lock, EV_TIMEOUT, 0);
+}
+
+static void on_lock(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *run = arg;
+
+	(void)fd;
+	if (what & EV_TIMEOUT) /* from on_event: not inside a dispatch */
+		mend_terminal(run);
+	if (ttylock_dispatch(run->lock, 0) == -ECONNRESET) {
+		event_free(run->on_lock);
+		run->on_lock = NULL;
+		ttylock_close(run->lock);
+		run->lock = NULL;
+		if (ttylock_open(&run->lock, run->tty, TTYLOCK_START) == 0)
+			watch_lock(run);
+	}
+	end_if_idle(run);
+}
+
+static void watch_lock(struct run *run)
+{
+	run->on_lock =
+	    event_new(run->base, ttylock_fd(run->lock), EV_READ | EV_PERSIST, on_lock, run);
+	event_add(run->on_lock, NULL);
+	lock_watch(run->lock, on_event, run);
+}
+
+static void on_agent(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what, (void)arg;
+	agent_serve(fd);
+}
+
+/* --- the command line ----------------------------------------------------- */
+
+static int run_tree(struct run *run)
+{
+	prepare_crash_handling(run);
+	run->on_signal =
+	    event_new(run->base, run->signals.fd, EV_READ | EV_PERSIST, on_signal, run);
+	event_add(run->on_signal, NULL);
+	if (run->agent >= 0) {
+		run->on_agent =
+		    event_new(run->base, run->agent, EV_READ | EV_PERSIST, on_agent, run);
+		event_add(run->on_agent, NULL);
+	}
+	run->status = start_command(run);
+	if (run->status == 0)
+		event_base_dispatch(run->base);
+	if (run->agent >= 0)
+		unlink(run->agent_path);
+	ttylock_close(run->lock);
+	return run->status;
+}
+
+static int run_run(const struct command *self, int argc, char **argv)
+{
+	static const struct option longs[] = {{"help", no_argument, NULL, 'h'}, {0}};
+	/* TTIN and TTOU: what stops the tree must not stop its agent. */
+	static const int list[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2,
+	    SIGALRM, SIGCONT, SIGTTIN, SIGTTOU, 0};
+	struct run run = {.tty = -1, .agent = -1};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
+		if (opt == 'h')
+			return print_help(self);
+		return complain_usage(self, "no option '%s'", argv[optind - 1]);
+	}
+	if (optind == argc)
+		return complain_usage(self, "which command?");
+	run.argv = argv + optind;
+	run.base = event_base_new();
+	int r = run.base ? signals_open(&run.signals, list) : -ENOMEM;
+	if (r < 0)
+		return complain(EXIT_FAILED, "%s", strerror(-r));
+	return run_tree(&run);
+}
+
+const struct command command_run = {
+    .name = "run",
+    .arguments = "[--] COMMAND [ARGUMENT]...",
+    .summary = "Run COMMAND; every crash below it gets the debugger on this terminal, in turn",
+    .help =
+	"Every process below COMMAND that ends by SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT or\n"
+	"SIGTRAP waits for its turn at the terminal; then gdb shows it at the fault. When you\n"
+	"leave gdb it ends as it would have. TTYLOCK_CRASH=off in the environment of a part of\n"
+	"the tree leaves that part out; TTYLOCK_DEBUGGER is another debugger (see debug --help).\n"
+	"\nExit status: COMMAND's own; 128+N when signal N ended it; 125 ttylock failed;\n"
+	"126 cannot execute; 127 not found; 64 wrong command line.\n",
+    .run = run_run,
+};

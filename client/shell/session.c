@@ -1,0 +1,138 @@
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/terminal.h"
+#include "command.h"
+
+/* 0, 1, 2 become the terminal. As /dev/tty where that is the same one: gdb
+ * then does not take the program's terminal for its own and so keeps Ctrl-C to
+ * itself while the program runs, instead of giving the program's whole process
+ * group the foreground. */
+static int use_terminal(int tty)
+{
+	char path[64];
+
+	int fd = terminal_is_controlling(tty) ? open("/dev/tty", O_RDWR | O_CLOEXEC) : -1;
+	if (fd < 0 && terminal_path(tty, path, sizeof(path)) == 0)
+		fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		fd = tty;
+	for (int std = 0; std <= 2; std++)
+		if (dup2(fd, std) < 0)
+			return -errno;
+	return 0;
+}
+
+/* In the child: waits at the gate until it has the terminal, then becomes the
+ * program. Reports its errno into `report`. */
+static void become(struct session *s, pid_t parent, int gate, int report)
+{
+	char byte;
+	int error = 0;
+
+	setpgid(0, 0);
+	/* The debugger of a dead holder must not stay on the terminal. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent || read(gate, &byte, 1) != 1)
+		_exit(1);
+	if (!s->own_stdio)
+		error = use_terminal(s->turn->lock->tty);
+	if (!error) {
+		if (s->own_stdio)
+			sigprocmask(SIG_SETMASK, &s->turn->signals->before, NULL);
+		else
+			signals_reset();
+		execvp(s->argv[0], s->argv);
+		error = -errno;
+	}
+	if (write(report, &error, sizeof(error)) < 0)
+		_exit(2);
+	_exit(1);
+}
+
+static void resume(struct session *s, pid_t pid)
+{
+	handover_lend(&s->turn->handover);
+	s->suspended(s);
+	turn_give(s->turn, pid);
+	kill(-pid, SIGCONT);
+}
+
+/* The lock was taken from us by force, or the daemon is gone: true if the
+ * program has to go. Without a daemon the person goes on. */
+static bool is_deprived(struct turn *t)
+{
+	struct ttylock_status s;
+
+	return ttylock_dispatch(t->lock, 0) != -ECONNRESET &&
+	       ttylock_get_status(t->lock, t->id, &s) == 0 && s.state != TTYLOCK_GRANTED;
+}
+
+static int await_end(struct session *s, pid_t pid)
+{
+	struct turn *t = s->turn;
+	struct pollfd p[] = {{.fd = t->signals->fd, .events = POLLIN},
+	    {.fd = ttylock_fd(t->lock), .events = POLLIN}};
+	struct signalfd_siginfo info;
+	int status;
+
+	for (;;) {
+		pid_t got = waitpid(pid, &status, WNOHANG | WUNTRACED);
+		if (got == pid && !WIFSTOPPED(status))
+			return status;
+		if (got == pid)
+			resume(s, pid);
+		else if (got < 0 && errno != EINTR)
+			return -errno;
+		p[1].fd = ttylock_fd(t->lock); /* -1 once the daemon is gone */
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return -errno;
+		while (signals_next(t->signals, &info))
+			if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGINT)
+				kill(-pid, SIGKILL);
+		if (p[1].fd >= 0 && p[1].revents && is_deprived(t)) {
+			complain(0, "the terminal was taken from pid %d by force", (int)getpid());
+			kill(-pid, SIGKILL);
+		}
+	}
+}
+
+int session_run(struct session *s)
+{
+	int gate[2], report[2], error = 0;
+	pid_t self = getpid();
+
+	if (pipe2(gate, O_CLOEXEC) < 0)
+		return -errno;
+	if (pipe2(report, O_CLOEXEC) < 0) {
+		error = -errno;
+		close(gate[0]);
+		close(gate[1]);
+		return error;
+	}
+	pid_t pid = fork();
+	if (pid == 0)
+		become(s, self, gate[0], report[1]);
+	error = pid < 0 ? -errno : 0;
+	close(gate[0]);
+	close(report[1]);
+	if (pid > 0) {
+		setpgid(pid, pid);
+		turn_give(s->turn, pid);
+		if (write(gate[1], "", 1) != 1 || read(report[0], &error, sizeof(error)) < 0)
+			error = -errno;
+	}
+	close(gate[1]);
+	close(report[0]);
+	if (pid < 0)
+		return error;
+	int status = await_end(s, pid);
+	return error ? error : status;
+}
