@@ -81,6 +81,9 @@ $(BUILD)/libttylock-preload.so: $(preload_o) client/preload/preload.map
 $(BUILD)/ttylock.pc: client/lib/ttylock.pc.in Makefile
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(incdir)|; s|@version@|$(VERSION)|' $< >$@
 
+# It is loaded into programs that have not the sanitizers' runtime.
+$(preload_o) $(BUILD)/libttylock-preload.so: override SAN :=
+
 # Unoptimised, so that a debugger shows every local of the examples.
 $(BUILD)/examples/%: examples/%.c
 	@mkdir -p $(@D)

@@ -1,0 +1,203 @@
+/*
+ * Parking the other threads, by a signal that no program can block through libc: the one that glibc
+ * keeps for setuid() across threads. It is taken over at crash time only. Our signals are queued
+ * with a value, which glibc's handler ignores, and whatever is not ours is passed on to that
+ * handler: so neither side loses one, in whatever order they arrive.
+ */
+#include "freeze.h"
+
+#include "kernel.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define SIG_PARK 33	     /* glibc's SIGSETXID */
+#define TID_MAX	 (4 << 20)   /* the kernel's own limit */
+#define MAGIC	 0x74746c6bu /* "ttlk" */
+
+/* How long the crash waits for the other threads to come, all together. */
+#define PATIENCE (200 * NSEC_PER_MSEC)
+
+/* How long the parked outstay the crash's return: until the debugger has seen it and stopped them
+ * all. */
+#define LINGER (100 * NSEC_PER_MSEC)
+
+static _Atomic uint32_t frozen; /* the freeze in force, 0 = none: what the parked wait on */
+static _Atomic uint32_t parked;
+static _Atomic int64_t go_on_ns;
+static uint32_t freezes, told;
+static struct kernel_action before;
+static uint8_t told_tids[TID_MAX / 8]; /* untouched pages of it cost nothing */
+
+/* As the kernel lays out a queued signal's value. */
+static siginfo_t park_info(uint32_t freeze, pid_t pid)
+{
+	siginfo_t info = {.si_signo = SIG_PARK, .si_code = SI_QUEUE};
+
+	info.si_pid = pid;
+	info.si_value.sival_ptr = (void *)((uint64_t)MAGIC << 32 | freeze);
+	return info;
+}
+
+static bool is_function(const struct kernel_action *action)
+{
+	return action->handler != (void *)SIG_DFL && action->handler != (void *)SIG_IGN;
+}
+
+static void linger(void)
+{
+	int64_t until = go_on_ns;
+	struct timespec t = {until / NSEC_PER_SEC, until % NSEC_PER_SEC};
+
+	while (kernel(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == -EINTR)
+		;
+}
+
+static void park(int sig, siginfo_t *info, void *context)
+{
+	uint64_t value = (uint64_t)info->si_value.sival_ptr;
+	uint32_t freeze = (uint32_t)value;
+	int saved = errno;
+
+	if (info->si_code != SI_QUEUE || value >> 32 != MAGIC) {
+		if (is_function(&before))
+			((void (*)(int, siginfo_t *, void *))before.handler)(sig, info, context);
+	} else if (frozen == freeze) {
+		parked++;
+		kernel_futex_wake(&parked);
+		while (frozen == freeze)
+			kernel_futex_wait(&frozen, freeze, -1);
+		linger();
+	}
+	errno = saved;
+}
+
+/*
+ * The crash signal's own action, put there through libc, lends what the kernel wants to know about
+ * returning from a handler.
+ */
+static int take_signal(int sig)
+{
+	struct kernel_action ours, old;
+	int error = kernel_sigaction(sig, NULL, &ours);
+
+	if (error)
+		return error;
+	ours.handler = park;
+	ours.flags = (ours.flags & ~(unsigned long)(SA_RESETHAND | SA_NODEFER | SA_NOCLDSTOP)) |
+		     SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+	ours.mask = ~0ull;
+	error = kernel_sigaction(SIG_PARK, &ours, &old);
+	if (!error && old.handler != ours.handler)
+		before = old;
+	return error;
+}
+
+/* Signal the thread unless that was done before. */
+static void tell(pid_t pid, pid_t tid)
+{
+	siginfo_t info = park_info(freezes, pid);
+	uint8_t bit = 1 << tid % 8;
+
+	if (tid <= 0 || tid >= TID_MAX || (told_tids[tid / 8] & bit))
+		return;
+	told_tids[tid / 8] |= bit;
+	if (kernel(SYS_rt_tgsigqueueinfo, pid, tid, SIG_PARK, &info) == 0)
+		told++;
+}
+
+static pid_t tid_of(const char *name)
+{
+	pid_t tid = 0;
+
+	for (; *name >= '0' && *name <= '9'; name++)
+		tid = tid * 10 + (*name - '0');
+	return tid;
+}
+
+/* One pass over the other threads, each told if telling. Returns how many there are, or -errno. */
+static long pass(int dir, char *buf, size_t size, bool telling)
+{
+	pid_t pid = syscall(SYS_getpid), self = syscall(SYS_gettid);
+	long n, others = 0;
+
+	kernel(SYS_lseek, dir, 0, SEEK_SET);
+	while ((n = kernel(SYS_getdents64, dir, buf, size)) > 0) {
+		for (long at = 0; at < n;) {
+			struct dirent64 *entry = (struct dirent64 *)(buf + at);
+			pid_t tid = tid_of(entry->d_name);
+
+			at += entry->d_reclen;
+			if (tid == 0 || tid == self)
+				continue;
+			others++;
+			if (telling)
+				tell(pid, tid);
+		}
+	}
+	return n < 0 ? n : others;
+}
+
+static void await_parked(int64_t until)
+{
+	for (;;) {
+		uint32_t now = parked;
+		int64_t left = until - kernel_now_ns();
+
+		if (now >= told || left <= 0)
+			return;
+		kernel_futex_wait(&parked, now, left);
+	}
+}
+
+/* Pass after pass, until one meets no thread that is new: those not parked yet may have started
+ * others. */
+static void park_all(int dir, char *buf, size_t size)
+{
+	int64_t until = kernel_now_ns() + PATIENCE;
+	uint32_t told_before;
+
+	if (freezes > 0)
+		memset(told_tids, 0, sizeof(told_tids));
+	told = parked = 0;
+	frozen = ++freezes;
+	do {
+		told_before = told;
+		pass(dir, buf, size, true);
+		await_parked(until);
+	} while (told > told_before && kernel_now_ns() < until);
+}
+
+unsigned freeze_others(int sig, char *buf, size_t size)
+{
+	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	int dir = kernel(SYS_openat, AT_FDCWD, "/proc/self/task", flags, 0);
+	long others;
+
+	if (dir < 0)
+		return 0;
+	/* Count first: a vfork child is alone, and the state here is its parent's, which may be in
+	 * a freeze. */
+	others = pass(dir, buf, size, false);
+	if (others > 0) {
+		if (take_signal(sig) == 0)
+			park_all(dir, buf, size);
+		else
+			others = 0;
+	}
+	kernel(SYS_close, dir);
+	return others > 0 ? others : 0;
+}
+
+/* A thread that has not come yet would die of our signal under SIG_DFL: then our handler stays, and
+ * does nothing. */
+void freeze_thaw(void)
+{
+	go_on_ns = kernel_now_ns() + LINGER;
+	frozen = 0;
+	kernel_futex_wake(&frozen);
+	if (parked >= told || is_function(&before))
+		kernel_sigaction(SIG_PARK, &before, NULL);
+}

@@ -1,0 +1,20 @@
+/*
+ * Every other thread of the process stands still while a crash waits for its debugger. One freeze
+ * at a time: the caller has the turn. Async-signal-safe.
+ */
+#ifndef PRELOAD_FREEZE_H
+#define PRELOAD_FREEZE_H
+
+#include <stddef.h>
+
+/*
+ * Park the other threads; sig is the crash signal. Returns how many there are. A thread that does
+ * not come within 200 ms (in an uninterruptible sleep, say) is left behind: it parks whenever it
+ * gets to it. buf is room to read a directory.
+ */
+unsigned freeze_others(int sig, char *buf, size_t size);
+
+/* Let them go on, a moment after the crash has come back under the debugger. */
+void freeze_thaw(void);
+
+#endif

@@ -1,0 +1,424 @@
+#include "broker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "log.h"
+#include "policy.h"
+
+/* Dirty terminals with nobody there that are remembered at a time. */
+#define KEPT_MAX 256
+
+uint64_t broker_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+int broker_init(
+    struct broker *b, const struct broker_ops *ops, uint32_t requests_max, uint32_t terminals_max)
+{
+	uint64_t seed = 0;
+
+	/* Before the pool is ready (early boot) keys can be guessed: slow, not wrong. */
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
+		seed = broker_now();
+	*b = (struct broker){
+	    .ops = ops,
+	    .requests_max = requests_max,
+	    .terminals_max = terminals_max,
+	    .started = broker_now(),
+	};
+	b->table = locktable_new(requests_max, terminals_max, seed);
+	if (!b->table)
+		return -ENOMEM;
+	tickets_init(&b->tickets, requests_max, seed);
+	terminals_init(&b->terminals);
+	return 0;
+}
+
+void broker_deinit(struct broker *b)
+{
+	terminals_deinit(&b->terminals);
+	tickets_deinit(&b->tickets);
+	locktable_free(b->table);
+}
+
+/* --- what people are told ---------------------------------------------- */
+
+static enum policy_verdict about(enum policy_operation op, const struct ticket *k, uid_t uid)
+{
+	struct policy_case pc = {
+	    .uid = uid,
+	    .request_uid = k->caller->cred.uid,
+	    .terminal_uid = terminal_owner(k->terminal),
+	};
+
+	return policy_decide(op, &pc);
+}
+
+bool broker_may_steer(const struct ticket *k, const struct caller *c)
+{
+	return about(POLICY_STEER, k, c->cred.uid) == POLICY_ALLOW;
+}
+
+/* Both of one size: the receiver's array is never smaller than ours. */
+#define COPY_STRING(dst, src)                                                                      \
+	do {                                                                                       \
+		_Static_assert(sizeof(dst) >= sizeof(src), "would be cut");                        \
+		memcpy(dst, src, sizeof(src));                                                     \
+	} while (0)
+
+void broker_entry(const struct broker *b, const struct ticket *k, const struct caller *viewer,
+    uint32_t position, ttylock_Entry *e)
+{
+	(void)b;
+	*e = (ttylock_Entry)ttylock_Entry_init_zero;
+	COPY_STRING(e->terminal, k->terminal->proof.path);
+	e->position = position;
+	if (about(POLICY_SEE, k, viewer->cred.uid) != POLICY_ALLOW) {
+		e->hidden = true;
+		return;
+	}
+	e->id = k->id;
+	e->pid = k->caller->cred.pid;
+	e->uid = k->caller->cred.uid;
+	COPY_STRING(e->comm, k->caller->cred.comm);
+	e->has_task = true;
+	COPY_STRING(e->task.name, k->task_name);
+	e->task.id = k->task_id;
+	e->reason = (ttylock_Reason)k->reason;
+	COPY_STRING(e->text, k->text);
+	e->subject_pid = k->subject_pid;
+	COPY_STRING(e->subject_comm, k->subject_comm);
+	e->age_ms = broker_now() - k->asked;
+	e->tree = k->caller->tree;
+}
+
+static void tell_log(const struct ticket *k, const char *what, const char *note)
+{
+	struct log_event e = {
+	    .what = what,
+	    .request = k->id,
+	    .pid = k->caller->cred.pid,
+	    .uid = k->caller->cred.uid,
+	    .comm = k->caller->cred.comm,
+	    .terminal = k->terminal->proof.path,
+	    .note = note,
+	};
+
+	log_event(&e);
+}
+
+static void tell_watchers(
+    struct broker *b, ttylock_EventKind kind, const struct ticket *k, uint32_t position)
+{
+	for (struct caller *w = b->watchers; w; w = w->watch_next) {
+		ttylock_Envelope e = {.which_body = ttylock_Envelope_event_tag};
+
+		e.body.event.kind = kind;
+		e.body.event.has_entry = true;
+		broker_entry(b, k, w, position, &e.body.event.entry);
+		b->ops->send(w, &e, BROKER_EVENT);
+	}
+}
+
+static void tell_granted(struct broker *b, struct ticket *k, const struct locktable_grant *g)
+{
+	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
+	ttylock_LockStatus *s = &e.body.lock_status;
+
+	if (getrandom(k->token, sizeof(k->token), 0) != sizeof(k->token))
+		log_warn("getrandom"); /* a token of zeroes proves nothing, and harms nobody */
+	s->request = k->number;
+	s->id = k->id;
+	s->state = ttylock_State_STATE_GRANTED;
+	s->waiters = g->waiters;
+	s->token.size = sizeof(k->token);
+	memcpy(s->token.bytes, k->token, sizeof(k->token));
+	COPY_STRING(s->terminal, k->terminal->proof.path);
+	s->dirty = g->dirty;
+	s->saved.size = (pb_size_t)g->saved_size;
+	memcpy(s->saved.bytes, g->saved, g->saved_size);
+	tell_log(k, "granted", g->dirty ? "the last holder did not release" : NULL);
+	b->ops->send(k->caller, &e, BROKER_REPLY);
+	tell_watchers(b, ttylock_EventKind_EVENT_GRANTED, k, 0);
+}
+
+/* Queued, or refused as busy or as a deadlock: with who holds it. */
+static void tell_not_granted(struct broker *b, const struct ticket *k, ttylock_State state,
+    ttylock_Code code, const struct locktable_change *change)
+{
+	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
+	ttylock_LockStatus *s = &e.body.lock_status;
+	const struct ticket *holder = tickets_by_id(&b->tickets, change->holder);
+
+	s->request = k->number;
+	s->id = k->id;
+	s->state = state;
+	s->code = code;
+	s->position = change->position;
+	s->waiters = change->waiters;
+	if (holder) {
+		s->has_holder = true;
+		broker_entry(b, holder, k->caller, 0, &s->holder);
+	}
+	b->ops->send(k->caller, &e, BROKER_REPLY);
+}
+
+static void tell_ended(struct broker *b, const struct ticket *k, ttylock_State state)
+{
+	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
+
+	e.body.lock_status.request = k->number;
+	e.body.lock_status.id = k->id;
+	e.body.lock_status.state = state;
+	b->ops->send(k->caller, &e, BROKER_REPLY);
+}
+
+void broker_error(
+    const struct broker *b, struct caller *c, ttylock_Code code, uint64_t ref, const char *text)
+{
+	ttylock_Envelope e = {.which_body = ttylock_Envelope_error_tag};
+
+	e.body.error.code = code;
+	e.body.error.ref = ref;
+	snprintf(e.body.error.text, sizeof(e.body.error.text), "%s", text);
+	b->ops->send(c, &e, BROKER_REPLY);
+}
+
+/* --- terminals --------------------------------------------------------- */
+
+/* The lock table remembers a dirty terminal: so must we. */
+static void keep(struct broker *b, struct terminal *t)
+{
+	if (t->kept)
+		return;
+	t->kept = true;
+	b->kept++;
+	terminal_ref(t);
+}
+
+static void unkeep(struct broker *b, struct terminal *t)
+{
+	if (!t->kept)
+		return;
+	t->kept = false;
+	b->kept--;
+	terminal_unref(t);
+}
+
+/* Forgets the dirty terminals that are dead, and the one kept longest if there
+ * are too many. New ones are put first, so that is the last in the list. */
+static void kept_sweep(struct broker *b)
+{
+	struct terminal *next, *oldest = NULL;
+
+	if (b->kept == 0)
+		return;
+	for (struct terminal *t = b->terminals.first; t; t = next) {
+		next = t->next;
+		if (!t->kept)
+			continue;
+		if (terminal_alive(t)) {
+			oldest = t;
+			continue;
+		}
+		locktable_forget(b->table, t->id);
+		unkeep(b, t);
+	}
+	if (b->kept >= KEPT_MAX && oldest) {
+		locktable_forget(b->table, oldest->id);
+		unkeep(b, oldest);
+	}
+}
+
+struct terminal *broker_terminal(struct broker *b, struct caller *c, struct proof *p)
+{
+	struct terminal *t = terminals_find(&b->terminals, p);
+
+	if (t) {
+		proof_close(p);
+		return terminal_ref(t);
+	}
+	kept_sweep(b);
+	struct policy_case pc = {
+	    .uid = c->cred.uid,
+	    .mine = c->usage->terminals,
+	    .others = b->terminals.count - c->usage->terminals,
+	    .total = b->terminals_max,
+	};
+	if (policy_decide(POLICY_TERMINAL, &pc) == POLICY_ALLOW)
+		t = terminals_add(&b->terminals, p, c->usage);
+	proof_close(p);
+	return t;
+}
+
+/* --- requests ---------------------------------------------------------- */
+
+static void lock_refused(struct broker *b, struct ticket *k, const struct locktable_change *change)
+{
+	ttylock_Code code = change->outcome == LOCKTABLE_BUSY	    ? ttylock_Code_ERROR_BUSY
+			    : change->outcome == LOCKTABLE_DEADLOCK ? ttylock_Code_ERROR_DEADLOCK
+								    : ttylock_Code_ERROR_QUOTA;
+
+	tell_log(k, "refused",
+	    change->outcome == LOCKTABLE_BUSY	    ? "busy"
+	    : change->outcome == LOCKTABLE_DEADLOCK ? "this task has asked already"
+						    : "the table is full");
+	tell_not_granted(b, k, ttylock_State_STATE_REFUSED, code, change);
+	ticket_free(&b->tickets, k);
+}
+
+void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish *wish)
+{
+	struct locktable_change change;
+
+	if (locktable_lock(b->table, wish, k->asked, &change) > LOCKTABLE_QUEUED) {
+		lock_refused(b, k, &change);
+		return;
+	}
+	k->id = change.request;
+	ticket_file(&b->tickets, k);
+	k->caller->usage->requests++;
+	unkeep(b, k->terminal);
+	if (change.outcome == LOCKTABLE_GRANTED) {
+		tell_granted(b, k, &change.grant);
+		return;
+	}
+	tell_log(k, "queued", NULL);
+	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
+	tell_watchers(b, ttylock_EventKind_EVENT_QUEUED, k, change.position);
+}
+
+/* What a change that ended a request means for everybody but its owner. */
+static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
+    const struct locktable_change *change)
+{
+	bool held = change->outcome == LOCKTABLE_RELEASED;
+
+	switch (cause) {
+	case BROKER_DIED:
+		tell_log(k, "died", held ? "it held the terminal" : "it waited");
+		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0);
+		break;
+	case BROKER_FORCED:
+		tell_ended(
+		    b, k, held ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED);
+		/* fall through */
+	case BROKER_OWN:
+		tell_log(
+		    k, held ? "released" : "cancelled", cause == BROKER_FORCED ? "by force" : NULL);
+		tell_watchers(b,
+		    held ? ttylock_EventKind_EVENT_RELEASED : ttylock_EventKind_EVENT_CANCELLED, k,
+		    0);
+		break;
+	}
+	if (change->kept)
+		keep(b, k->terminal);
+	k->caller->usage->requests--;
+	ticket_free(&b->tickets, k);
+
+	if (change->grant.request) {
+		struct ticket *next = tickets_by_id(&b->tickets, change->grant.request);
+
+		assert(next);
+		tell_granted(b, next, &change->grant);
+	}
+}
+
+/* Takes waiters that are dead, though we have not been told yet, out of the way
+ * of a grant: only the process itself knows that it lives. */
+static void settle_next(struct broker *b, const struct terminal *t)
+{
+	struct locktable_change change;
+	uint64_t id;
+
+	while ((id = locktable_first_waiter(b->table, t->id)) != 0) {
+		struct ticket *k = tickets_by_id(&b->tickets, id);
+
+		assert(k);
+		if (!k->caller->gone && cred_alive(&k->caller->cred))
+			return;
+		locktable_release(b->table, id, LOCKTABLE_CLEAN, &change);
+		ended(b, k, BROKER_DIED, &change);
+	}
+}
+
+void broker_end(struct broker *b, struct ticket *k, enum broker_cause cause)
+{
+	struct locktable_view view;
+	struct locktable_change change;
+	/* The owner of a hold that is forced open has put nothing in order. */
+	enum locktable_end end = cause == BROKER_OWN ? LOCKTABLE_CLEAN : LOCKTABLE_DIRTY;
+
+	if (locktable_find(b->table, k->id, &view) && view.holds)
+		settle_next(b, k->terminal);
+	locktable_release(b->table, k->id, end, &change);
+	ended(b, k, cause, &change);
+}
+
+/* Waits first: then nothing of the caller's own is granted on the way. */
+static void drop_requests(struct broker *b, struct caller *c)
+{
+	struct locktable_change change;
+	struct locktable_view view;
+	uint64_t id;
+
+	while ((id = locktable_owned(b->table, c->id)) != 0) {
+		struct ticket *k = tickets_by_id(&b->tickets, id);
+
+		assert(k);
+		if (locktable_find(b->table, id, &view) && view.holds)
+			settle_next(b, k->terminal);
+		locktable_drop_owner(b->table, c->id, &change);
+		assert(change.request == id);
+		ended(b, k, BROKER_DIED, &change);
+	}
+}
+
+void broker_watch(struct broker *b, struct caller *c)
+{
+	if (c->watching)
+		return;
+	c->watching = true;
+	c->watch_prev = NULL;
+	c->watch_next = b->watchers;
+	if (c->watch_next)
+		c->watch_next->watch_prev = c;
+	b->watchers = c;
+}
+
+static void unwatch(struct broker *b, struct caller *c)
+{
+	if (!c->watching)
+		return;
+	c->watching = false;
+	if (c->watch_next)
+		c->watch_next->watch_prev = c->watch_prev;
+	if (c->watch_prev)
+		c->watch_prev->watch_next = c->watch_next;
+	else
+		b->watchers = c->watch_next;
+}
+
+void broker_caller_gone(struct broker *b, struct caller *c)
+{
+	c->gone = true;
+	unwatch(b, c);
+	drop_requests(b, c);
+	for (int i = 0; i < CALLER_TERMINALS; i++) {
+		terminal_unref(c->terminals[i]);
+		c->terminals[i] = NULL;
+	}
+	if (c->proof_pending && c->proof_error == 0)
+		proof_close(&c->proof);
+	c->proof_pending = false;
+}

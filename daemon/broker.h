@@ -1,0 +1,81 @@
+/* broker: the shell around the lock table. It carries out what a change says:
+ * who is sent which status, which watchers learn what, what is logged.
+ *
+ * Owns the table, the tickets and the terminals. Reaches a caller only through
+ * ops, which queue and never block, and which may mark a caller gone but must
+ * not come back into the broker.
+ */
+#ifndef TTYLOCK_BROKER_H
+#define TTYLOCK_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "caller.h"
+#include "locktable.h"
+#include "terminal.h"
+#include "ticket.h"
+#include "ttylock.pb.h"
+
+enum broker_urgency {
+	BROKER_REPLY, /* must arrive */
+	BROKER_EVENT, /* may be dropped when the caller does not read; it is told */
+	BROKER_BULK,  /* part of a long answer: does not count as not reading */
+};
+
+struct broker_ops {
+	void (*send)(struct caller *c, const ttylock_Envelope *e, enum broker_urgency urgency);
+};
+
+struct broker {
+	const struct broker_ops *ops;
+	struct locktable *table;
+	struct tickets tickets;
+	struct terminals terminals;
+	struct caller *watchers;
+	uint32_t requests_max, terminals_max;
+	uint32_t kept;	  /* dirty terminals with nobody there */
+	uint64_t started; /* ms */
+};
+
+/* 0 or -ENOMEM. */
+int broker_init(
+    struct broker *b, const struct broker_ops *ops, uint32_t requests_max, uint32_t terminals_max);
+void broker_deinit(struct broker *b);
+
+/* CLOCK_MONOTONIC in ms. */
+uint64_t broker_now(void);
+
+/* Locks for a ticket that is complete but for id, and sends the status. The
+ * ticket is filed, or freed when refused. */
+void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish *wish);
+
+enum broker_cause {
+	BROKER_OWN,    /* its owner says so: nothing is sent to it */
+	BROKER_DIED,   /* its owner is gone */
+	BROKER_FORCED, /* somebody else says so: its owner is told */
+};
+
+/* Ends a request, serves the next living waiter, and frees the ticket. */
+void broker_end(struct broker *b, struct ticket *k, enum broker_cause cause);
+
+/* Ends all of a caller's requests and forgets the caller. */
+void broker_caller_gone(struct broker *b, struct caller *c);
+
+/* The caller's own terminal for a proof, NULL when out of memory or over the
+ * quota. Takes over *p in any case. */
+struct terminal *broker_terminal(struct broker *b, struct caller *c, struct proof *p);
+
+void broker_watch(struct broker *b, struct caller *c);
+
+/* How `viewer` may see a request. */
+void broker_entry(const struct broker *b, const struct ticket *k, const struct caller *viewer,
+    uint32_t position, ttylock_Entry *e);
+
+/* Whether c may steer that request. */
+bool broker_may_steer(const struct ticket *k, const struct caller *c);
+
+void broker_error(
+    const struct broker *b, struct caller *c, ttylock_Code code, uint64_t ref, const char *text);
+
+#endif

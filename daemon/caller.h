@@ -1,0 +1,35 @@
+/* caller: one connection as requests see it, without its socket. Owned by peer. */
+#ifndef TTYLOCK_CALLER_H
+#define TTYLOCK_CALLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cred.h"
+#include "proof.h"
+#include "terminal.h"
+#include "usage.h"
+
+#define CALLER_TERMINALS 8
+
+struct caller {
+	uint64_t id; /* never used again */
+	struct cred cred;
+	struct usage *usage; // holds a reference
+	uint64_t tree;
+	bool greeted;
+	bool dying; /* its process is dead: only what it said before counts */
+	bool gone;  /* nothing more reaches it */
+
+	struct terminal *terminals[CALLER_TERMINALS]; // hold references
+
+	/* What the descriptor that came last proves, until its TerminalOpen. */
+	bool proof_pending;
+	int proof_error; /* 0 or what proof_take returned */
+	struct proof proof;
+
+	bool watching;
+	struct caller *watch_prev, *watch_next; // broker.watchers
+};
+
+#endif

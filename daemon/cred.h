@@ -1,0 +1,34 @@
+/* cred: who is at the other end of a connection, as the kernel knows it.
+ *
+ * Read once, at accept. Owns the pidfd. Must never believe a message about it,
+ * and never signal anybody: a pidfd here is only looked at.
+ */
+#ifndef TTYLOCK_CRED_H
+#define TTYLOCK_CRED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct cred {
+	uid_t uid;
+	pid_t pid;	  /* for people; the identity is `process` */
+	int pidfd;	  /* readable when the process is dead */
+	uint64_t process; /* unique among living processes */
+	char comm[32];	  /* cleaned; "?" when it cannot be read */
+};
+
+/* Reads it for a connected socket. 0; -EACCES when the process or user has no
+ * identity here (another pid or user namespace), -ESRCH when it is gone
+ * already, or -errno. Any error means: deny. */
+int cred_read(int sock, struct cred *out);
+
+/* Closes the pidfd; fine on one that is closed (-1). */
+void cred_close(struct cred *c);
+
+bool cred_alive(const struct cred *c);
+
+/* The cleaned command name of a process, or "?"; for people only. */
+void cred_comm(pid_t pid, char *comm, size_t size);
+
+#endif

@@ -1,0 +1,134 @@
+/* locktable: terminals, the request that holds each, and those that wait for
+ * it, first come, first served.
+ *
+ * Pure: libc only. It must not do I/O, read a clock, log, or know protobuf.
+ * Owners, processes and terminals are numbers of the caller's choosing, never
+ * pointers. Each call that changes something fills a struct locktable_change;
+ * the caller tells people about it. Every operation is O(1) whatever the number
+ * of waiters.
+ *
+ * A terminal passes from hand to hand: the call that ends a hold makes the first
+ * waiter the holder, so at no time can anybody overtake the queue.
+ */
+#ifndef TTYLOCK_LOCKTABLE_H
+#define TTYLOCK_LOCKTABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LOCKTABLE_SAVED_MAX 192
+
+/* What asks inside a process; unique there. */
+struct task_uid {
+	char name[64]; /* NUL-terminated */
+	uint64_t id;
+};
+
+struct locktable_wish {
+	uint64_t owner;	   /* the connection: ends with it */
+	uint64_t process;  /* the process's identity: with task, who asks */
+	uint64_t terminal; /* what it wants */
+	struct task_uid task;
+	bool nonblock;
+};
+
+enum locktable_outcome {
+	LOCKTABLE_GRANTED = 1,
+	LOCKTABLE_QUEUED,
+	LOCKTABLE_RELEASED,
+	LOCKTABLE_CANCELLED, /* it left the queue */
+	/* Nothing changed: */
+	LOCKTABLE_BUSY,
+	LOCKTABLE_DEADLOCK,  /* this task holds or waits for it already */
+	LOCKTABLE_FULL,	     /* at the maximum, or out of memory */
+	LOCKTABLE_NOT_FOUND, /* no such request */
+};
+
+/* What becomes of a terminal's saved state when a hold ends. */
+enum locktable_end {
+	LOCKTABLE_CLEAN, /* the holder released it: forgotten */
+	LOCKTABLE_DIRTY, /* the holder died or was ousted: kept for the next one */
+};
+
+struct locktable_grant {
+	uint64_t request; /* 0: nobody was granted anything */
+	uint64_t owner;
+	uint32_t waiters; /* that are left behind it */
+	bool dirty;	  /* the last holder did not release */
+	uint8_t saved[LOCKTABLE_SAVED_MAX];
+	size_t saved_size;
+};
+
+struct locktable_change {
+	enum locktable_outcome outcome;
+	uint64_t request, owner, terminal; /* whom and what it is about */
+	uint32_t position;		   /* QUEUED: 1 is next */
+	uint32_t waiters;		   /* that wait there now, this one not counted */
+	uint64_t holder;		   /* QUEUED, BUSY, DEADLOCK: who holds it */
+	uint64_t first;			   /* DEADLOCK: the task's first request */
+	struct locktable_grant grant;	   /* who holds it since this call */
+	/* After RELEASED, CANCELLED: nobody holds it or waits; the record is
+	 * gone, or kept because the terminal is dirty. */
+	bool idle, kept;
+};
+
+/* A request as the table has it. */
+struct locktable_view {
+	uint64_t request, owner, process, terminal;
+	struct task_uid task;
+	uint64_t asked; /* the time given to locktable_lock */
+	bool holds;
+	uint32_t position; /* 0 when it holds; its place in the queue from
+			    * locktable_next alone, elsewhere UINT32_MAX */
+};
+
+struct locktable;
+
+/* seed: any random number; keeps outsiders from choosing colliding keys.
+ * NULL when out of memory. */
+struct locktable *locktable_new(uint32_t max_requests, uint32_t max_terminals, uint64_t seed);
+void locktable_free(struct locktable *t);
+
+/* GRANTED, QUEUED, BUSY, DEADLOCK or FULL; change->request is the new one's
+ * number (from 1, never used again) on GRANTED and QUEUED. */
+enum locktable_outcome locktable_lock(struct locktable *t, const struct locktable_wish *wish,
+    uint64_t now, struct locktable_change *change);
+
+/* Ends a request, whether it holds (RELEASED, and the first waiter is granted)
+ * or waits (CANCELLED; `end` does not matter); or NOT_FOUND. */
+enum locktable_outcome locktable_release(
+    struct locktable *t, uint64_t request, enum locktable_end end, struct locktable_change *change);
+
+/* Ends one request of an owner that is gone, waiting ones first so that none of
+ * its own is granted on the way. Call it until it returns false. locktable_owned
+ * tells which request it will be; 0: none is left. */
+uint64_t locktable_owned(const struct locktable *t, uint64_t owner);
+bool locktable_drop_owner(struct locktable *t, uint64_t owner, struct locktable_change *change);
+
+/* Keeps what a later holder needs to mend the terminal. False, and nothing
+ * changed, unless the request holds and size <= LOCKTABLE_SAVED_MAX. */
+bool locktable_save(struct locktable *t, uint64_t request, const void *saved, size_t size);
+
+/* Forgets a terminal that is kept only because it is dirty. False when it is
+ * unknown or in use. */
+bool locktable_forget(struct locktable *t, uint64_t terminal);
+
+bool locktable_find(const struct locktable *t, uint64_t request, struct locktable_view *view);
+
+/* The request that would be granted next; 0: nobody waits. */
+uint64_t locktable_first_waiter(const struct locktable *t, uint64_t terminal);
+
+uint32_t locktable_requests(const struct locktable *t);
+uint32_t locktable_terminals(const struct locktable *t);
+
+/* Walks all requests: terminal by terminal, the holder before its waiters.
+ * Start with a zeroed cursor; the table must not change on the way. */
+struct locktable_cursor {
+	uint32_t terminal, request, position;
+	bool started;
+};
+bool locktable_next(
+    const struct locktable *t, struct locktable_cursor *c, struct locktable_view *view);
+
+#endif

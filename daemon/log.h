@@ -1,0 +1,48 @@
+/* log: one line for each thing worth knowing, to stderr or to the journal.
+ *
+ * Every line is cleaned (text.h), so callers may put a peer's strings into it.
+ * What peers can provoke is rate-limited; errors are not. Must not be called
+ * from a signal handler.
+ */
+#ifndef TTYLOCK_LOG_H
+#define TTYLOCK_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+/* To the journal if JOURNAL_STREAM says that stderr goes there anyhow. */
+void log_init(enum log_level level);
+
+/* "error", "warning", "info" or "debug"; false for anything else. */
+bool log_level_parse(const char *name, enum log_level *level);
+
+/* log_warn adds errno's text; log_warnx does not. */
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* An error of our own, then exit(1). */
+void fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+void fatalx(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* What happened to a request; the journal gets the parts as fields. */
+struct log_event {
+	const char *what; /* "granted", "queued", … */
+	uint64_t request;
+	pid_t pid;
+	uid_t uid;
+	const char *comm, *terminal;
+	const char *note; /* more, in words; or NULL */
+};
+void log_event(const struct log_event *e);
+
+#endif

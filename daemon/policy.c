@@ -1,0 +1,45 @@
+#include "policy.h"
+
+/* Root may fill the total. Anybody else may have half of what the others leave
+ * free, so the one who comes first never takes everything, and a uid that is
+ * alone still gets half. */
+static enum policy_verdict quota(const struct policy_case *c)
+{
+	uint64_t used = (uint64_t)c->mine + c->others;
+
+	if (c->uid == 0)
+		return used < c->total ? POLICY_ALLOW : POLICY_QUOTA;
+
+	uint64_t total = c->total - c->total / POLICY_ROOT_RESERVE;
+	if (used >= total || c->mine >= (total - c->others + 1) / 2)
+		return POLICY_QUOTA;
+	return POLICY_ALLOW;
+}
+
+static enum policy_verdict linger(const struct policy_case *c)
+{
+	uint32_t max = c->uid == 0 ? POLICY_UNGREETED_MAX_ROOT : POLICY_UNGREETED_MAX;
+
+	return c->mine < max ? POLICY_ALLOW : POLICY_QUOTA;
+}
+
+enum policy_verdict policy_decide(enum policy_operation op, const struct policy_case *c)
+{
+	if (c->uid == POLICY_UID_OVERFLOW)
+		return POLICY_DENY;
+
+	switch (op) {
+	case POLICY_CONNECT:
+	case POLICY_TERMINAL:
+	case POLICY_LOCK:
+		return quota(c);
+	case POLICY_LINGER:
+		return linger(c);
+	case POLICY_SEE:
+	case POLICY_STEER:
+		return c->uid == 0 || c->uid == c->request_uid || c->uid == c->terminal_uid
+			   ? POLICY_ALLOW
+			   : POLICY_DENY;
+	}
+	return POLICY_DENY;
+}

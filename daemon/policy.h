@@ -1,0 +1,55 @@
+/* policy: who may do what, and how much of it.
+ *
+ * Pure: no I/O, no clock, no memory of its own. It sees numbers only and says
+ * allow, deny or quota; the caller acts on it.
+ */
+#ifndef TTYLOCK_POLICY_H
+#define TTYLOCK_POLICY_H
+
+#include <stdint.h>
+
+/* The kernel's stand-in for every uid that has no mapping here: many people
+ * share it, so it proves nothing. */
+#define POLICY_UID_OVERFLOW 65534u
+
+/* How many of a kind the daemon serves in all, at most. */
+#define POLICY_REQUESTS_MAX  65536u
+#define POLICY_TERMINALS_MAX 4096u
+
+/* One part in this many of each total is for root alone. */
+#define POLICY_ROOT_RESERVE 16u
+
+/* Connections that have not said Hello, and are past POLICY_GREET_GRACE_S. */
+#define POLICY_UNGREETED_MAX	  8u
+#define POLICY_UNGREETED_MAX_ROOT 64u
+#define POLICY_GREET_GRACE_S	  5
+#define POLICY_GREET_DEADLINE_S	  30
+
+enum policy_operation {
+	POLICY_CONNECT,	 /* one more connection */
+	POLICY_LINGER,	 /* one more connection without a Hello */
+	POLICY_TERMINAL, /* one more terminal that nobody showed us before */
+	POLICY_LOCK,	 /* one more request, the terminal proven by descriptor */
+	POLICY_SEE,	 /* a request in detail */
+	POLICY_STEER,	 /* cancel a request, or force its release */
+};
+
+enum policy_verdict {
+	POLICY_ALLOW,
+	POLICY_DENY,
+	POLICY_QUOTA,
+};
+
+struct policy_case {
+	uint32_t uid; /* who wants to */
+	/* POLICY_SEE, POLICY_STEER: */
+	uint32_t request_uid;
+	uint32_t terminal_uid; /* st_uid of the device */
+	/* The others: how many of the kind this uid has, the other uids have,
+	 * and there may be in all. */
+	uint32_t mine, others, total;
+};
+
+enum policy_verdict policy_decide(enum policy_operation op, const struct policy_case *c);
+
+#endif

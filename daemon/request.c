@@ -1,0 +1,304 @@
+#include "request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "policy.h"
+#include "text.h"
+
+static int hello(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	ttylock_Envelope answer = {.which_body = ttylock_Envelope_welcome_tag};
+
+	if (e->body.hello.version != REQUEST_PROTOCOL_VERSION) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "this daemon speaks protocol version %d only",
+		    REQUEST_PROTOCOL_VERSION);
+		broker_error(b, c, ttylock_Code_ERROR_VERSION, 0, text);
+		return -EPROTO;
+	}
+	c->greeted = true;
+	c->tree = e->body.hello.tree;
+	answer.body.welcome.version = REQUEST_PROTOCOL_VERSION;
+	answer.body.welcome.daemon_pid = getpid();
+	answer.body.welcome.uptime_ms = broker_now() - b->started;
+	b->ops->send(c, &answer, BROKER_REPLY);
+	return 0;
+}
+
+static const char *proof_text(int error)
+{
+	switch (error) {
+	case -ENOTTY:
+		return "not a terminal";
+	case -EACCES:
+		return "not a terminal's own end, open for reading and writing";
+	case -EIO:
+		return "the terminal is dead";
+	default:
+		return "the terminal cannot be examined";
+	}
+}
+
+static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	uint32_t n = e->body.terminal_open.terminal;
+
+	if (!c->proof_pending)
+		return -EPROTO;
+	c->proof_pending = false;
+	if (n >= CALLER_TERMINALS) {
+		if (c->proof_error == 0)
+			proof_close(&c->proof);
+		broker_error(b, c, ttylock_Code_ERROR_INVALID, 0, "terminal: out of range");
+		return 0;
+	}
+	/* Whatever comes of it, the number no longer means the old one. */
+	terminal_unref(c->terminals[n]);
+	c->terminals[n] = NULL;
+	if (c->proof_error) {
+		broker_error(b, c, ttylock_Code_ERROR_TERMINAL, 0, proof_text(c->proof_error));
+		return 0;
+	}
+	c->terminals[n] = broker_terminal(b, c, &c->proof);
+	if (c->terminals[n])
+		log_debug(
+		    "pid %d: terminal %u is %s", (int)c->cred.pid, n, c->terminals[n]->proof.path);
+	else
+		broker_error(b, c, ttylock_Code_ERROR_QUOTA, 0, "too many terminals");
+	return 0;
+}
+
+static void refuse(struct broker *b, struct caller *c, uint64_t number, ttylock_Code code)
+{
+	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
+
+	log_debug("pid %d: request refused, code %d", (int)c->cred.pid, (int)code);
+	e.body.lock_status.request = number;
+	e.body.lock_status.state = ttylock_State_STATE_REFUSED;
+	e.body.lock_status.code = code;
+	b->ops->send(c, &e, BROKER_REPLY);
+}
+
+static ttylock_Code lock_check(
+    const struct broker *b, const struct caller *c, const ttylock_LockRequest *r)
+{
+	if (r->reason < _ttylock_Reason_MIN || r->reason > _ttylock_Reason_MAX ||
+	    r->subject_pid < 0 || r->terminal >= CALLER_TERMINALS)
+		return ttylock_Code_ERROR_INVALID;
+	if (!c->terminals[r->terminal] || !terminal_alive(c->terminals[r->terminal]))
+		return ttylock_Code_ERROR_TERMINAL;
+
+	struct policy_case pc = {
+	    .uid = c->cred.uid,
+	    .mine = c->usage->requests,
+	    .others = locktable_requests(b->table) - c->usage->requests,
+	    .total = b->requests_max,
+	};
+	switch (policy_decide(POLICY_LOCK, &pc)) {
+	case POLICY_ALLOW:
+		return ttylock_Code_ERROR_NONE;
+	case POLICY_DENY:
+		return ttylock_Code_ERROR_DENIED;
+	case POLICY_QUOTA:
+		break;
+	}
+	return ttylock_Code_ERROR_QUOTA;
+}
+
+static int lock_request(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	const ttylock_LockRequest *r = &e->body.lock_request;
+
+	/* A LockStatus of such a number would speak of another request. */
+	if (r->request == 0 || tickets_by_number(&b->tickets, c, r->request)) {
+		broker_error(
+		    b, c, ttylock_Code_ERROR_INVALID, r->request, "request: 0, or in use already");
+		return 0;
+	}
+	ttylock_Code code = lock_check(b, c, r);
+	struct ticket *k = code ? NULL : ticket_new(&b->tickets);
+	if (!k) {
+		refuse(b, c, r->request, code ? code : ttylock_Code_ERROR_QUOTA);
+		return 0;
+	}
+
+	k->number = r->request;
+	k->caller = c;
+	k->terminal = terminal_ref(c->terminals[r->terminal]);
+	k->reason = (int)r->reason;
+	k->task_id = r->task.id;
+	text_clean(k->task_name, sizeof(k->task_name), r->task.name, sizeof(r->task.name));
+	text_clean(k->text, sizeof(k->text), r->text, sizeof(r->text));
+	k->subject_pid = r->subject_pid ? r->subject_pid : c->cred.pid;
+	cred_comm(k->subject_pid, k->subject_comm, sizeof(k->subject_comm));
+	k->asked = broker_now();
+
+	struct locktable_wish wish = {
+	    .owner = c->id,
+	    .process = c->cred.process,
+	    .terminal = k->terminal->id,
+	    .task = {.id = r->task.id},
+	    .nonblock = r->nonblock,
+	};
+	_Static_assert(sizeof(wish.task.name) == sizeof(r->task.name), "task names differ");
+	memcpy(wish.task.name, r->task.name, sizeof(wish.task.name));
+	broker_lock(b, k, &wish);
+	return 0;
+}
+
+static int lock_release(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	struct ticket *k = tickets_by_number(&b->tickets, c, e->body.lock_release.request);
+
+	if (k)
+		broker_end(b, k, BROKER_OWN);
+	return 0;
+}
+
+/* Answers for a request that c wants to steer by the daemon's number: the
+ * ticket, or NULL after an Error. */
+static struct ticket *steered(struct broker *b, struct caller *c, uint64_t id, bool want_holder)
+{
+	struct ticket *k = tickets_by_id(&b->tickets, id);
+	struct locktable_view view;
+
+	if (!k) {
+		broker_error(b, c, ttylock_Code_ERROR_NOT_FOUND, id, "no such request");
+		return NULL;
+	}
+	if (!broker_may_steer(k, c)) {
+		log_info("pid %d (%s), uid %u: may not steer request %llu", (int)c->cred.pid,
+		    c->cred.comm, (unsigned)c->cred.uid, (unsigned long long)id);
+		broker_error(
+		    b, c, ttylock_Code_ERROR_DENIED, id, "not your request, nor your terminal");
+		return NULL;
+	}
+	locktable_find(b->table, id, &view);
+	if (view.holds != want_holder) {
+		broker_error(b, c, ttylock_Code_ERROR_INVALID, id,
+		    want_holder ? "it does not hold the terminal: cancel it"
+				: "it holds the terminal: force its release");
+		return NULL;
+	}
+	return k;
+}
+
+static int steer(struct broker *b, struct caller *c, uint64_t id, bool want_holder)
+{
+	ttylock_Envelope answer = {.which_body = ttylock_Envelope_lock_status_tag};
+	struct ticket *k = steered(b, c, id, want_holder);
+
+	if (!k)
+		return 0;
+	log_info("request %llu is ended by pid %d (%s), uid %u", (unsigned long long)id,
+	    (int)c->cred.pid, c->cred.comm, (unsigned)c->cred.uid);
+	broker_end(b, k, BROKER_FORCED);
+	answer.body.lock_status.id = id;
+	answer.body.lock_status.state =
+	    want_holder ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED;
+	b->ops->send(c, &answer, BROKER_REPLY);
+	return 0;
+}
+
+static int lock_cancel(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	const ttylock_LockCancel *m = &e->body.lock_cancel;
+
+	if (m->request == 0)
+		return steer(b, c, m->id, false);
+
+	struct ticket *k = tickets_by_number(&b->tickets, c, m->request);
+	if (k)
+		broker_end(b, k, BROKER_OWN);
+	return 0;
+}
+
+static int force_release(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	return steer(b, c, e->body.force_release.id, true);
+}
+
+static int terminal_state(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	const ttylock_TerminalState *m = &e->body.terminal_state;
+	const struct ticket *k = tickets_by_number(&b->tickets, c, m->request);
+
+	if (k)
+		locktable_save(b->table, k->id, m->saved.bytes, m->saved.size);
+	return 0;
+}
+
+/* All at once, so that it is of one moment; the outbox takes any size of it. */
+static int status_query(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	ttylock_Envelope answer = {.which_body = ttylock_Envelope_status_report_tag};
+	ttylock_StatusReport *report = &answer.body.status_report;
+	struct locktable_cursor cursor = {0};
+	struct locktable_view view;
+
+	report->query = e->body.status_query.query;
+	report->has_entry = true;
+	while (!c->gone && locktable_next(b->table, &cursor, &view)) {
+		const struct ticket *k = tickets_by_id(&b->tickets, view.request);
+
+		broker_entry(b, k, c, view.position, &report->entry);
+		b->ops->send(c, &answer, BROKER_BULK);
+	}
+	report->has_entry = false;
+	report->last = true;
+	b->ops->send(c, &answer, BROKER_BULK);
+	return 0;
+}
+
+static int watch(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	(void)e;
+	broker_watch(b, c);
+	return 0;
+}
+
+/* --- dispatch ---------------------------------------------------------- */
+
+enum needs {
+	NEEDS_HELLO_YET = 1, /* Hello has not been said */
+	NEEDS_GREETED,
+};
+
+/* posthumous: still counts when its sender has died since it said so. */
+static const struct row {
+	pb_size_t tag;
+	enum needs needs;
+	bool posthumous;
+	int (*handle)(struct broker *b, struct caller *c, const ttylock_Envelope *e);
+} rows[] = {
+    {ttylock_Envelope_hello_tag, NEEDS_HELLO_YET, false, hello},
+    {ttylock_Envelope_terminal_open_tag, NEEDS_GREETED, false, terminal_open},
+    {ttylock_Envelope_lock_request_tag, NEEDS_GREETED, false, lock_request},
+    {ttylock_Envelope_lock_release_tag, NEEDS_GREETED, true, lock_release},
+    {ttylock_Envelope_lock_cancel_tag, NEEDS_GREETED, true, lock_cancel},
+    {ttylock_Envelope_terminal_state_tag, NEEDS_GREETED, true, terminal_state},
+    {ttylock_Envelope_status_query_tag, NEEDS_GREETED, false, status_query},
+    {ttylock_Envelope_watch_tag, NEEDS_GREETED, false, watch},
+    {ttylock_Envelope_force_release_tag, NEEDS_GREETED, false, force_release},
+};
+
+int request_handle(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct row *row = &rows[i];
+
+		if (row->tag != e->which_body)
+			continue;
+		if ((row->needs == NEEDS_GREETED) != c->greeted)
+			return -EPROTO;
+		if (c->dying && !row->posthumous)
+			return 0;
+		return row->handle(b, c, e);
+	}
+	return -EPROTO;
+}

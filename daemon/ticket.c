@@ -1,0 +1,94 @@
+#include "ticket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void tickets_init(struct tickets *set, uint32_t max, uint64_t seed)
+{
+	slots_init(&set->slots, sizeof(struct ticket *), max);
+	slot_index_init(&set->by_id);
+	slot_index_init(&set->by_number);
+	set->seed = seed;
+}
+
+void tickets_deinit(struct tickets *set)
+{
+	slots_deinit(&set->slots);
+	slot_index_deinit(&set->by_id);
+	slot_index_deinit(&set->by_number);
+}
+
+static struct ticket **ticket_at(const struct tickets *set, uint32_t slot)
+{
+	return slots_at(&set->slots, slot);
+}
+
+static uint64_t id_hash(const struct tickets *set, uint64_t id)
+{
+	return slot_hash(set->seed, id);
+}
+
+static uint64_t number_hash(const struct tickets *set, const struct caller *c, uint64_t number)
+{
+	return slot_hash(slot_hash(set->seed, c->id), number);
+}
+
+struct ticket *ticket_new(struct tickets *set)
+{
+	uint32_t slot = slots_take(&set->slots);
+	if (slot == SLOT_NONE)
+		return NULL;
+
+	struct ticket *k = NULL;
+	if (slot_index_reserve(&set->by_id, set->slots.cap) == 0 &&
+	    slot_index_reserve(&set->by_number, set->slots.cap) == 0)
+		k = calloc(1, sizeof(*k));
+	if (!k) {
+		slots_give(&set->slots, slot);
+		return NULL;
+	}
+	k->slot = slot;
+	*ticket_at(set, slot) = k;
+	return k;
+}
+
+void ticket_file(struct tickets *set, struct ticket *k)
+{
+	slot_index_put(&set->by_id, id_hash(set, k->id), k->slot);
+	slot_index_put(&set->by_number, number_hash(set, k->caller, k->number), k->slot);
+}
+
+void ticket_free(struct tickets *set, struct ticket *k)
+{
+	if (k->id) {
+		slot_index_remove(&set->by_id, k->slot);
+		slot_index_remove(&set->by_number, k->slot);
+	}
+	slots_give(&set->slots, k->slot);
+	terminal_unref(k->terminal);
+	free(k);
+}
+
+struct ticket *tickets_by_id(const struct tickets *set, uint64_t id)
+{
+	uint32_t slot = slot_index_first(&set->by_id, id_hash(set, id));
+
+	for (; slot != SLOT_NONE; slot = slot_index_next(&set->by_id, slot)) {
+		if ((*ticket_at(set, slot))->id == id)
+			return *ticket_at(set, slot);
+	}
+	return NULL;
+}
+
+struct ticket *tickets_by_number(const struct tickets *set, const struct caller *c, uint64_t number)
+{
+	uint32_t slot = slot_index_first(&set->by_number, number_hash(set, c, number));
+
+	for (; slot != SLOT_NONE; slot = slot_index_next(&set->by_number, slot)) {
+		struct ticket *k = *ticket_at(set, slot);
+
+		if (k->caller == c && k->number == number)
+			return k;
+	}
+	return NULL;
+}

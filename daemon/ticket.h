@@ -1,0 +1,50 @@
+/* ticket: what people are told about a request, which the lock table need not
+ * know. Found by the daemon's number or by the caller's.
+ */
+#ifndef TTYLOCK_TICKET_H
+#define TTYLOCK_TICKET_H
+
+#include <stdint.h>
+
+#include "caller.h"
+#include "slots.h"
+
+#define TICKET_TOKEN 16
+
+struct ticket {
+	uint64_t id;	 /* the lock table's; 0 until filed */
+	uint64_t number; /* the caller's */
+	struct caller *caller;
+	struct terminal *terminal; // holds a reference
+	int reason;		   /* as in the protocol */
+	char task_name[64];	   /* these four cleaned */
+	char text[256];
+	char subject_comm[32];
+	uint64_t task_id;
+	int32_t subject_pid;
+	uint64_t asked; /* ms */
+	uint8_t token[TICKET_TOKEN];
+	uint32_t slot;
+};
+
+struct tickets {
+	struct slots slots; // of struct ticket *
+	struct slot_index by_id, by_number;
+	uint64_t seed;
+};
+
+void tickets_init(struct tickets *set, uint32_t max, uint64_t seed);
+void tickets_deinit(struct tickets *set);
+
+/* A zeroed ticket, not to be found yet; NULL: at the maximum or out of memory. */
+struct ticket *ticket_new(struct tickets *set);
+/* From now on it is found. Cannot fail. id, number and caller must be set. */
+void ticket_file(struct tickets *set, struct ticket *k);
+/* Filed or not. Gives the terminal's reference back. */
+void ticket_free(struct tickets *set, struct ticket *k);
+
+struct ticket *tickets_by_id(const struct tickets *set, uint64_t id);
+struct ticket *tickets_by_number(
+    const struct tickets *set, const struct caller *c, uint64_t number);
+
+#endif

@@ -1,0 +1,105 @@
+"""make check: builds with gcc and clang, then runs every test, plainly and
+under ASan and UBSan. Ends with the line `N passed, N failed, N skipped`.
+
+Each step is a command whose closing line counts its own tests (a cmocka
+program's counts as its number of tests); a step without one counts as one.
+"""
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = "/usr/bin/python3"
+SAN = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
+CMOCKA_RAN = re.compile(r"\[==========\].*?(\d+) test\(s\) run\.")
+CMOCKA_PASSED = re.compile(r"\[  PASSED  \] (\d+) test")
+TAP = re.compile(r"^(ok|not ok) - ", re.M)
+JOBS = os.cpu_count() or 1
+
+
+def counts_of(output, status):
+    m = COUNTS.search(output)
+    if m:
+        passed, failed, skipped = map(int, m.groups())
+        return passed, failed or int(status != 0), skipped
+    ran = sum(map(int, CMOCKA_RAN.findall(output)))
+    if ran:
+        passed = sum(map(int, CMOCKA_PASSED.findall(output)))
+        return passed, max(ran - passed, int(status != 0)), 0
+    tap = TAP.findall(output)
+    if tap:
+        failed = tap.count("not ok")
+        return tap.count("ok"), max(failed, int(status != 0)), 0
+    return int(status == 0), int(status != 0), 0
+
+
+def run(name, argv, env=None, limit=600):
+    began = time.monotonic()
+    try:
+        done = subprocess.run(argv, cwd=ROOT, env={**os.environ, **(env or {})}, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, errors="replace", timeout=limit)
+        output, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as e:
+        output, status = f"{e.stdout or ''}\nnot done within {limit} s", 1
+    return name, output, status, time.monotonic() - began
+
+
+def report(result, totals, counted=True):
+    name, output, status, took = result
+    counts = counts_of(output, status) if counted else (0, int(status != 0), 0)
+    for i, n in enumerate(counts):
+        totals[i] += n
+    verdict = "FAILED" if counts[1] else "ok"
+    print(f"{verdict:6} {name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped"
+          f" ({took:.0f} s)" if counted else f"{verdict:6} {name} ({took:.0f} s)", flush=True)
+    if counts[1]:
+        print(output, flush=True)
+    for line in re.findall(r"^skipped: .*", output, re.M):
+        print("       " + line, flush=True)
+    return counts[1] == 0
+
+
+def build(name, *args):
+    return run(name, ["make", "--no-print-directory", f"-j{JOBS}", *args])
+
+
+def steps():
+    """(name, argv, environment) of every test."""
+    san_env = {"BUILD": "build/san", "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+               "TEST_TIMEOUT": "60"}
+    for build_dir, label, env in (("build", "", {}), ("build/san", " under ASan+UBSan", san_env)):
+        for source in sorted(glob.glob(f"{ROOT}/tests/unit/test_*.c") +
+                             glob.glob(f"{ROOT}/tests/model/test_*.c")):
+            program = os.path.basename(source)[:-2]
+            yield program + label, [f"{build_dir}/tests/{program}"], env
+        for script in sorted(glob.glob(f"{ROOT}/tests/e2e/test_*.py")):
+            name = os.path.basename(script)[:-3]
+            yield name + label, [PYTHON, script], {"BUILD": build_dir, **env}
+
+
+def main():
+    totals = [0, 0, 0]
+    began = time.monotonic()
+    built = report(build("build with gcc", "all", "tests"), totals, counted=False)
+    built = report(build("build with clang", "all", "tests", "BUILD=build/clang", "CC=clang"),
+                   totals, counted=False) and built
+    built = report(build("build with ASan and UBSan", "all", "tests", "BUILD=build/san",
+                         f"SAN={SAN}"), totals, counted=False) and built
+    if built:
+        wanted = [s for s in steps() if not sys.argv[1:] or any(a in s[0] for a in sys.argv[1:])]
+        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+            for done in concurrent.futures.as_completed(
+                    [pool.submit(run, *s) for s in wanted]):
+                report(done.result(), totals)
+    print(f"in {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped", flush=True)
+    sys.exit(1 if totals[1] or not built else 0)
+
+
+main()

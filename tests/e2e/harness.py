@@ -1,0 +1,295 @@
+"""A person at a terminal, for tests: a real pty, a whole transcript, deadlines.
+
+    class or function tests live in test_*.py beside this file:
+
+        from harness import test, main, Stage
+
+        @test
+        def a_crash_gets_the_debugger(stage):
+            t = stage.run("build/examples/tree")
+            t.expect(BANNER)
+            ...
+
+        main()
+
+Each test has a Stage of its own: a runtime directory (so a daemon of its own)
+and the processes that it started, all of which are ended, by pid, when it ends.
+Nothing here sleeps to let something happen: until() waits for a state.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import pexpect
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+TTYLOCK = os.path.join(BUILD, "ttylock")
+PROGRAMS = os.path.join(ROOT, "build/tests/programs")
+CRASH = os.path.join(PROGRAMS, "crash")
+TIMEOUT = float(os.environ.get("TEST_TIMEOUT", "30"))
+
+PROMPT = r"\(gdb\) "
+BANNER = r"ttylock: crash: (\S+) \(pid (\d+)\): (\w+) \(([^)]*)\)[^;]*; (\w+) (?:more|else) waits?"
+
+_tests = []
+
+
+def test(function):
+    _tests.append(function)
+    return function
+
+
+class Skip(Exception):
+    """The machine lacks something: str(e) says what."""
+
+
+def until(condition, what, timeout=TIMEOUT):
+    """Waits until condition() is true and returns its value."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what}")
+        time.sleep(0.01)  # between two looks; no state is assumed after it
+
+
+def proc_stat(pid):
+    """The fields of /proc/PID/stat from the state on; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def is_alive(pid):
+    stat = proc_stat(pid)
+    return stat is not None and stat[0] not in "ZX"
+
+
+def tracer_of(pid):
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return int(re.search(r"TracerPid:\s*(\d+)", f.read()).group(1))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+class Terminal(pexpect.spawn):
+    """A program on a pty of its own. Keeps all that was ever shown in .shown."""
+
+    def __init__(self, argv, env, cwd=None, timeout=TIMEOUT, **kwargs):
+        self.shown = ""
+        super().__init__(argv[0], argv[1:], env=env, cwd=cwd, timeout=timeout, encoding="utf-8",
+                         codec_errors="replace", echo=True, dimensions=(40, 160), **kwargs)
+        self.delaybeforesend = None
+        self.ptyproc.delayafterclose = self.ptyproc.delayafterterminate = 0
+        self.delayafterclose = self.delayafterterminate = 0
+
+    def read_nonblocking(self, size=1, timeout=-1):
+        text = super().read_nonblocking(size, timeout)
+        self.shown += text
+        return text
+
+    def banner(self):
+        """Waits for the next banner and gdb's prompt below it: a dict."""
+        self.expect(BANNER)
+        m = self.match
+        banner = {"comm": m[1], "pid": int(m[2]), "signal": m[3], "waiting": m[5]}
+        self.expect(PROMPT)
+        banner["screen"] = self.before
+        assert "ttylock: crash:" not in self.before, "two banners above one prompt"
+        return banner
+
+    def gdb(self, command):
+        """Types a command at the prompt; returns what it printed."""
+        self.sendline(command)
+        self.expect(PROMPT)
+        return self.before
+
+    def interrupt(self):
+        """Ctrl-C at gdb's prompt, answered by the prompt."""
+        self.sendintr()
+        self.expect(r"Quit\r\n" + PROMPT)
+
+    def quit(self):
+        """Leaves gdb, which detaches."""
+        self.sendline("quit")
+        if self.expect([r"Quit anyway\? \(y or n\) ", r"\(gdb\) quit\r\n(?!.*Quit anyway)"]) == 0:
+            self.sendline("y")
+
+    def finish(self):
+        """Waits for the program's end and returns its status as a shell would."""
+        self.expect(pexpect.EOF)
+        self.wait()
+        return self.exitstatus if self.signalstatus is None else 128 + self.signalstatus
+
+    def modes(self):
+        """The line settings that `stty -a` shows for this terminal."""
+        out = subprocess.run(["stty", "-a"], stdin=self.child_fd, capture_output=True, text=True,
+                             check=True, timeout=10)
+        return out.stdout.split()
+
+    def is_sane(self):
+        modes = self.modes()
+        return all(m in modes for m in ("icanon", "echo", "isig", "icrnl", "opost"))
+
+    def foreground(self):
+        return os.tcgetpgrp(self.child_fd)
+
+
+class Stage:
+    def __init__(self, name):
+        self.name = name
+        self.dir = tempfile.mkdtemp(prefix="ttylock-test-")
+        self.terminals = []
+        self.pids = set()
+        self.env = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": self.dir,  # no .gdbinit of anybody
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "XDG_RUNTIME_DIR": self.dir,
+        }
+        for passed in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+            if passed in os.environ:
+                self.env[passed] = os.environ[passed]
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text, mode=0o755):
+        with open(self.path(name), "w") as f:
+            f.write(text)
+        os.chmod(self.path(name), mode)
+        return self.path(name)
+
+    def spawn(self, *argv, env=None, cwd=None, **kwargs):
+        t = Terminal([str(a) for a in argv], {**self.env, **(env or {})}, cwd or self.dir, **kwargs)
+        self.terminals.append(t)
+        return t
+
+    def run(self, *argv, **kwargs):
+        """`ttylock run -- argv` on a terminal of its own."""
+        return self.spawn(TTYLOCK, "run", "--", *argv, **kwargs)
+
+    def sh(self, script, **kwargs):
+        return self.run("/bin/sh", "-c", script, **kwargs)
+
+    def ttylock(self, *args, env=None, **kwargs):
+        """The command without a terminal, to its end."""
+        return subprocess.run([TTYLOCK, *map(str, args)], env={**self.env, **(env or {})},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=TIMEOUT, start_new_session=True, **kwargs)
+
+    def status(self):
+        out = self.ttylock("status", "--json")
+        assert out.returncode == 0, out.stderr
+        return json.loads(out.stdout)
+
+    def requests(self):
+        """(holder or None, waiters) of the only terminal in use."""
+        terminals = self.status()["terminals"]
+        if not terminals:
+            return None, []
+        assert len(terminals) == 1, terminals
+        return terminals[0]["holder"], terminals[0]["waiters"]
+
+    def until_waiting(self, count):
+        """Waits until somebody holds the terminal and count others wait."""
+        def look():
+            holder, waiters = self.requests()
+            return (holder, waiters) if holder and len(waiters) == count else None
+        return until(look, f"a holder and {count} waiters")
+
+    def daemon_pid(self):
+        daemon = self.status()["daemon"]
+        return daemon and daemon["pid"]
+
+    def expect_plain(self, argv, status, **kwargs):
+        """Runs argv without us and checks that its status is the given one."""
+        t = self.spawn(*argv, **kwargs)
+        assert t.finish() == status, (t.exitstatus, t.signalstatus)
+
+    def _members(self):
+        """Every process that has our runtime directory in its environment."""
+        mark = f"XDG_RUNTIME_DIR={self.dir}".encode()
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/environ", "rb") as f:
+                    if mark in f.read().split(b"\0"):
+                        found.append(int(pid))
+            except OSError:
+                pass
+        return [p for p in found if p != os.getpid() and is_alive(p)]
+
+    def close(self):
+        for pid in set(self._members()) | self.pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for t in self.terminals:
+            t.close(force=True)
+        until(lambda: not self._members(), "the stage's processes have ended", 10)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def _run_one(function, limit):
+    stage = Stage(function.__name__)
+
+    def too_long(_sig, _frame):
+        raise AssertionError(f"the whole test took more than {limit} s")
+
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(limit)
+    try:
+        function(stage)
+        return "ok", ""
+    except Skip as e:
+        return "skip", str(e)
+    except BaseException:  # noqa: B902 - a test may fail by anything, Ctrl-C as well
+        text = traceback.format_exc()
+        for t in stage.terminals:
+            text += "\n--- transcript ---\n" + t.shown[-4000:]
+        log = stage.path("ttylock/ttylockd.log")
+        if os.path.exists(log):
+            with open(log) as f:
+                text += "\n--- ttylockd.log ---\n" + f.read()[-3000:]
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            raise
+        return "fail", text
+    finally:
+        signal.alarm(0)
+        stage.close()
+
+
+def main(limit=120):
+    """Runs the tests of the calling file; names on the command line choose."""
+    chosen = [t for t in _tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]]
+    counts = {"ok": 0, "fail": 0, "skip": 0}
+    for function in chosen:
+        began = time.monotonic()
+        result, text = _run_one(function, limit)
+        counts[result] += 1
+        took = time.monotonic() - began
+        name = function.__name__.replace("_", " ")
+        if result == "skip":
+            print(f"skipped: {name}: {text}", flush=True)
+        else:
+            print(f"{'ok' if result == 'ok' else 'FAILED'}: {name} ({took:.1f} s)", flush=True)
+            if text:
+                print(text, flush=True)
+    print(f"{counts['ok']} passed, {counts['fail']} failed, {counts['skip']} skipped")
+    sys.exit(1 if counts["fail"] else 0)
