@@ -8,9 +8,11 @@
  * codes of each are listed with it. Times are milliseconds; a timeout of -1
  * waits for ever. Nothing here prints, exits, or installs a signal handler.
  *
- * A handle may be used by one thread at a time. After fork() the child must
- * not use its parent's handles except to ttylock_close() them, which leaves
- * the parent's requests alone.
+ * Any thread may use any handle; only ttylock_close() must be the last call with
+ * it. All handles of a process share one connection to a daemon. A child of
+ * fork() has no part in its parent's requests: with its parent's handles every
+ * function returns -ECONNRESET (or -ENOENT), but ttylock_close(), which frees
+ * the child's copy alone; it opens handles of its own.
  */
 #ifndef TTYLOCK_H
 #define TTYLOCK_H
@@ -79,8 +81,8 @@ struct ttylock_status {
 	uint32_t position; /* when QUEUED, at the time of asking */
 	uint32_t waiters;  /* how many waited at the time of the last change */
 	pid_t holder_pid;  /* when QUEUED or refused as busy: who holds it (0: hidden) */
-	const char *holder_comm;
-	const char *holder_text;
+	char holder_comm[32];
+	char holder_text[256];
 };
 
 /* Start a daemon for this user where none answers. */
@@ -104,7 +106,8 @@ int ttylock_open(struct ttylock **outp, int tty, unsigned flags);
 /* Closes a handle; its requests end with it. NULL is fine. */
 void ttylock_close(struct ttylock *t);
 
-/* Asks and waits for the turn. Returns 0 and sets *idp when granted.
+/* Asks and waits for the turn. Returns 0 when granted. *idp is set as soon as
+ * the request is made, so that another thread can ttylock_cancel() it.
  * -EDEADLK: this task holds or waits for this terminal already; -EBUSY:
  * nonblock, and somebody holds it; -ETIMEDOUT; -EINTR: a signal was handled
  * meanwhile; -ECANCELED: somebody cancelled the request; -ECONNRESET: the
@@ -117,16 +120,20 @@ int ttylock_acquire(
  * -EINVAL: a field out of range; -ECONNRESET; -ENOMEM. */
 int ttylock_acquire_async(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *idp);
 
-/* The descriptor to poll for reading before ttylock_dispatch(). */
-int ttylock_fd(const struct ttylock *t);
+/* Makes one ttylock_acquire() that waits with this handle, or the next one that
+ * would, return -EINTR. May be called by a signal handler. */
+void ttylock_interrupt(struct ttylock *t);
+
+/* The descriptor to poll for reading before ttylock_dispatch(); -1: the daemon
+ * is gone. It belongs to the handle. */
+int ttylock_fd(struct ttylock *t);
 
 /* Takes in what the daemon sent, waiting up to timeout_ms for the first of it.
  * Returns 1 when something came, 0 when nothing did; -EINTR; -ECONNRESET: the
  * daemon is gone, and all requests of the handle are TTYLOCK_LOST; -EPROTO. */
 int ttylock_dispatch(struct ttylock *t, int timeout_ms);
 
-/* The state of a request as of the last dispatch; its strings live until the
- * next call with this handle. -ENOENT: no such id. */
+/* The state of a request as far as it is known. -ENOENT: no such id. */
 int ttylock_get_status(struct ttylock *t, uint64_t id, struct ttylock_status *out);
 
 /* Gives the terminal back and forgets the id. Never waits for the daemon.

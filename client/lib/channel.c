@@ -70,7 +70,8 @@ void channel_close(struct channel *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	c->fd = -1;
+	/* Other threads look at it to see whether it is open. */
+	__atomic_store_n(&c->fd, -1, __ATOMIC_RELAXED);
 	c->len = 0;
 }
 

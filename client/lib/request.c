@@ -1,7 +1,16 @@
 #include "request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+
+/* An eventfd that is full has told already. */
+void request_tell(const struct request *r)
+{
+	if (r->news >= 0)
+		eventfd_write(r->news, 1);
+}
 
 struct request *requests_add(struct requests *all)
 {
@@ -11,6 +20,7 @@ struct request *requests_add(struct requests *all)
 		return NULL;
 	r->id = ++all->last_id;
 	r->state = TTYLOCK_QUEUED;
+	r->news = -1;
 	r->next = all->first;
 	all->first = r;
 	return r;
@@ -94,10 +104,50 @@ void requests_update(struct requests *all, const ttylock_LockStatus *status)
 	r->state = state_of(status->state);
 	r->error = request_errno(status->code);
 	r->last = *status;
+	request_tell(r);
+}
+
+void requests_refuse(struct requests *all, const ttylock_Error *error)
+{
+	for (struct request *r = all->first; r; r = r->next) {
+		if ((error->ref && r->id != error->ref) || r->state != TTYLOCK_QUEUED || r->last.id)
+			continue;
+		r->state = TTYLOCK_REFUSED;
+		r->error = request_errno(error->code);
+		request_tell(r);
+	}
+}
+
+void requests_wake_one(const struct requests *all)
+{
+	for (const struct request *r = all->first; r; r = r->next) {
+		if (r->news >= 0 && r->state == TTYLOCK_QUEUED) {
+			request_tell(r);
+			return;
+		}
+	}
 }
 
 void requests_lose(struct requests *all)
 {
-	for (struct request *r = all->first; r; r = r->next)
+	for (struct request *r = all->first; r; r = r->next) {
 		r->state = TTYLOCK_LOST;
+		request_tell(r);
+	}
+}
+
+void request_describe(const struct request *r, struct ttylock_status *out)
+{
+	const ttylock_Entry *holder = &r->last.holder;
+
+	*out = (struct ttylock_status){
+	    .state = r->state,
+	    .error = r->error,
+	    .id = r->last.id,
+	    .position = r->last.position,
+	    .waiters = r->last.waiters,
+	    .holder_pid = holder->pid,
+	};
+	snprintf(out->holder_comm, sizeof(out->holder_comm), "%s", holder->comm);
+	snprintf(out->holder_text, sizeof(out->holder_text), "%s", holder->text);
 }

@@ -10,6 +10,8 @@ struct request {
 	uint64_t id; /* ours, unique on the connection */
 	enum ttylock_state state;
 	int error;
+	int news;	    /* an eventfd that is written to when the state changes; -1: none */
+	const void *handle; /* whose it is */
 	ttylock_LockStatus last; /* the daemon's last word */
 };
 
@@ -27,8 +29,17 @@ void requests_clear(struct requests *all);
 
 /* Takes in a LockStatus; one for an unknown id (a crossed answer) is ignored. */
 void requests_update(struct requests *all, const ttylock_LockStatus *status);
+/* Takes in an Error: for one request, or (ref 0) for all that are not answered. */
+void requests_refuse(struct requests *all, const ttylock_Error *error);
+/* Tells one of those who wait for news to look for itself. */
+void requests_wake_one(const struct requests *all);
 /* All of them are lost: the daemon is gone. */
 void requests_lose(struct requests *all);
+
+/* Writes to its news. */
+void request_tell(const struct request *r);
+
+void request_describe(const struct request *r, struct ttylock_status *out);
 
 /* The negative errno of a refusal. */
 int request_errno(ttylock_Code code);

@@ -93,7 +93,7 @@ static int debug_in_turn(struct job *j)
 	struct session s = {
 	    .turn = &j->turn, .argv = (char *const *)d.argv, .suspended = suspend_tree};
 
-	int r = debugger_init(&d, j->pid, j->crashed != 0);
+	int r = debugger_init(&d, j->pid, j->crashed);
 	if (r < 0)
 		return complain_of(j, strerror(-r));
 	banner_print(j->turn.lock->tty, j->crashed ? "crash" : "debug", j->pid, j->comm, j->what,

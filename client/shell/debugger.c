@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,11 @@ static char *expand(const char *format, pid_t pid)
 #define QUIETLY                                                                                    \
 	"with pagination off -- with print symbol-loading off -- with print thread-events off -- "
 
-static int init_gdb(struct debugger *d, pid_t pid, bool to_fault)
+/* gdb keeps SIGTRAP from the program unless told otherwise: then leaving gdb
+ * would let one go on that would have died of it. */
+#define PASS_TRAP "with confirm off -- pipe handle SIGTRAP pass | cat >/dev/null"
+
+static int init_gdb(struct debugger *d, pid_t pid, int crashed)
 {
 	if (asprintf(&d->line, QUIETLY "with print frame-info short-location -- attach %d",
 		(int)pid) < 0)
@@ -70,7 +75,11 @@ static int init_gdb(struct debugger *d, pid_t pid, bool to_fault)
 	*arg++ = "-q";
 	*arg++ = "-ex";
 	*arg++ = d->line;
-	if (to_fault) {
+	if (crashed == SIGTRAP) {
+		*arg++ = "-ex";
+		*arg++ = PASS_TRAP;
+	}
+	if (crashed) {
 		*arg++ = "-ex";
 		*arg++ = "continue";
 	}
@@ -78,13 +87,13 @@ static int init_gdb(struct debugger *d, pid_t pid, bool to_fault)
 	return 0;
 }
 
-int debugger_init(struct debugger *d, pid_t pid, bool to_fault)
+int debugger_init(struct debugger *d, pid_t pid, int crashed)
 {
 	const char *given = secure_getenv("TTYLOCK_DEBUGGER");
 
 	*d = (struct debugger){0};
 	if (!given || !*given)
-		return init_gdb(d, pid, to_fault);
+		return init_gdb(d, pid, crashed);
 	d->line = expand(given, pid);
 	if (!d->line)
 		return -ENOMEM;

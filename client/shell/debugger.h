@@ -2,7 +2,6 @@
 #ifndef TTYLOCK_DEBUGGER_H
 #define TTYLOCK_DEBUGGER_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #define DEBUGGER_ARGS_MAX 16
@@ -15,8 +14,8 @@ struct debugger {
 
 /* $TTYLOCK_DEBUGGER by `sh -c`, with %p the pid, %e the executable (quoted for
  * the shell) and %% a percent sign; without it gdb, attached to pid and, if
- * `to_fault`, continued to the fault that happens again. 0 or -ENOMEM. */
-int debugger_init(struct debugger *d, pid_t pid, bool to_fault);
+ * `crashed` is a signal, continued to where that strikes again. 0 or -ENOMEM. */
+int debugger_init(struct debugger *d, pid_t pid, int crashed);
 void debugger_deinit(struct debugger *d);
 
 /* Whether we may trace pid: 0; -EPERM; -ESRCH. Leaves it undisturbed. */

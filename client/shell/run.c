@@ -55,10 +55,10 @@ static void set_environment(struct run *run)
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	setenv("TTYLOCK_TREE", tree, 1);
 	setenv("TTYLOCK_AGENT_PID", pid, 1);
-	setenv("TTYLOCK_SOCKET", run->lock->socket, 1);
+	setenv("TTYLOCK_SOCKET", run->lock->link->socket, 1);
 	if (terminal_path(run->tty, path, sizeof(path)) == 0)
 		setenv("TTYLOCK_TTY", path, 1);
-	run->agent = agent_listen(run->lock->socket, run->agent_path);
+	run->agent = agent_listen(run->lock->link->socket, run->agent_path);
 	if (run->agent >= 0)
 		setenv("TTYLOCK_AGENT", run->agent_path, 1);
 }
@@ -191,13 +191,13 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static void mend_terminal(struct run *run)
 {
 	struct ttylock_wish wish = {.text = "mending the terminal", .nonblock = true};
+	ttylock_LockStatus granted;
 	uint64_t id;
 
 	if (ttylock_acquire(run->lock, &wish, 2000, &id) < 0)
 		return; /* the next holder does it */
-	const ttylock_LockStatus *granted = lock_last(run->lock, id);
-	if (granted->dirty)
-		handover_repair(run->tty, getpgrp(), granted->saved.bytes, granted->saved.size);
+	if (lock_last(run->lock, id, &granted) == 0 && granted.dirty)
+		handover_repair(run->tty, getpgrp(), granted.saved.bytes, granted.saved.size);
 	ttylock_release(run->lock, id);
 }
 

@@ -140,8 +140,8 @@ static int print_json(struct ttylock *t)
 
 	if (t) {
 		r = ttylock_list(t, 10000, add_json, terminals);
-		daemon = json_pack("{s:i, s:o, s:f}", "pid", (int)t->daemon_pid, "socket",
-		    json_text(t->socket), "uptime_s", (double)t->uptime_ms / 1000);
+		daemon = json_pack("{s:i, s:o, s:f}", "pid", (int)t->link->daemon_pid, "socket",
+		    json_text(t->link->socket), "uptime_s", (double)t->link->uptime_ms / 1000);
 	}
 	json_t *all =
 	    json_pack("{s:i, s:o, s:o}", "version", 1, "daemon", daemon, "terminals", terminals);

@@ -128,12 +128,13 @@ static int wait_foreground(struct wait *w)
 
 static void note_down(struct turn *t)
 {
-	const ttylock_LockStatus *granted = lock_last(t->lock, t->id);
+	ttylock_LockStatus granted = ttylock_LockStatus_init_zero;
 	pid_t home = tree_home(t->job);
 
-	t->waiters = granted->waiters;
-	if (granted->dirty)
-		handover_repair(t->lock->tty, home, granted->saved.bytes, granted->saved.size);
+	lock_last(t->lock, t->id, &granted);
+	t->waiters = granted.waiters;
+	if (granted.dirty)
+		handover_repair(t->lock->tty, home, granted.saved.bytes, granted.saved.size);
 	handover_begin(&t->handover, t->lock->tty, home);
 }
 
