@@ -20,8 +20,7 @@
 /* How long the crash waits for the other threads to come, all together. */
 #define PATIENCE (200 * NSEC_PER_MSEC)
 
-/* How long the parked outstay the crash's return: until the debugger has seen it and stopped them
- * all. */
+/* How long the parked outstay the crash's return: until the debugger has stopped them all. */
 #define LINGER (100 * NSEC_PER_MSEC)
 
 static _Atomic uint32_t frozen; /* the freeze in force, 0 = none: what the parked wait on */
@@ -161,7 +160,8 @@ static void park_all(int dir, char *buf, size_t size)
 
 	if (freezes > 0)
 		memset(told_tids, 0, sizeof(told_tids));
-	told = parked = 0;
+	told = 0;
+	parked = 0;
 	frozen = ++freezes;
 	do {
 		told_before = told;

@@ -14,12 +14,24 @@
 #include "environment.h"
 #include "spawn.h"
 
+#include <dlfcn.h>
+#include <gnu/lib-names.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static struct helper helper;
+
+static void find_clone(void)
+{
+	void *libc = dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD), *found = NULL;
+
+	if (libc)
+		found = dlsym(libc, "clone");
+	helper.clone = found ? (__typeof__(helper.clone))found : clone;
+}
 
 static void prepare(void)
 {
@@ -33,6 +45,7 @@ static void prepare(void)
 		return;
 	helper.envp = environment_copy(block, environ);
 	helper.path = environment_get(helper.envp, "TTYLOCK_HELPER");
+	find_clone();
 	mprotect(block, size, PROT_READ);
 	if (wants_stack)
 		altstack_set(block + size);

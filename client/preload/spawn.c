@@ -56,7 +56,7 @@ static int middle_main(void *arg)
 	struct spawn *spawn = arg;
 	char *stack = spawn->room->helper_stack + sizeof(spawn->room->helper_stack);
 
-	if (clone(helper_main, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, spawn) < 0)
+	if (spawn->helper->clone(helper_main, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, spawn) < 0)
 		spawn->error = -errno;
 	syscall(SYS_exit_group, 0);
 	return 0;
@@ -71,7 +71,7 @@ int spawn_helper(const struct helper *helper, struct turn *room, int sig, int ga
 	decimal(spawn.sig, sig);
 	decimal(spawn.tid, syscall(SYS_gettid));
 	decimal(spawn.pid, syscall(SYS_getpid));
-	middle = clone(middle_main, stack, CLONE_VM | CLONE_VFORK, &spawn);
+	middle = helper->clone(middle_main, stack, CLONE_VM | CLONE_VFORK, &spawn);
 	if (middle < 0)
 		return -errno;
 	kernel(SYS_wait4, middle, NULL, __WALL, NULL);

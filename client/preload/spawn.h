@@ -11,6 +11,8 @@
 struct helper {
 	const char *path;
 	char **envp;
+	/* libc's own clone(2) wrapper: ThreadSanitizer puts one before it that takes locks */
+	int (*clone)(int (*run)(void *), void *stack, int flags, void *arg, ...);
 };
 
 /*

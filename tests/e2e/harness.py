@@ -6,11 +6,15 @@
 
         @test
         def a_crash_gets_the_debugger(stage):
-            t = stage.run("build/examples/tree")
-            t.expect(BANNER)
-            ...
+            t = stage.run(CRASH, "segv")
+            assert t.banner()["pid"] == ...
+            t.quit()
+            assert t.finish() == 139
 
         main()
+
+    A test marked `@test(interrupts=True)` runs twice, the second time with three
+    Ctrl-C at the first prompt below each banner, each answered by the prompt.
 
 Each test has a Stage of its own: a runtime directory (so a daemon of its own)
 and the processes that it started, all of which are ended, by pid, when it ends.
@@ -37,13 +41,17 @@ CRASH = os.path.join(PROGRAMS, "crash")
 TIMEOUT = float(os.environ.get("TEST_TIMEOUT", "30"))
 
 PROMPT = r"\(gdb\) "
-BANNER = r"ttylock: crash: (\S+) \(pid (\d+)\): (\w+) \(([^)]*)\)[^;]*; (\w+) (?:more|else) waits?"
+BANNER = r"ttylock: (crash|debug): ([^\r\n]+) \(pid (\d+)\): ([^\r\n]*); (\w+) (?:more|else) waits?\r*\n"
 
 _tests = []
 
 
-def test(function):
-    _tests.append(function)
+def test(function=None, interrupts=False):
+    if function is None:
+        return lambda f: test(f, interrupts)
+    _tests.append((function, function.__name__, 0))
+    if interrupts:
+        _tests.append((function, function.__name__ + "_with_ctrl_c", 3))
     return function
 
 
@@ -90,11 +98,15 @@ class Terminal(pexpect.spawn):
 
     def __init__(self, argv, env, cwd=None, timeout=TIMEOUT, **kwargs):
         self.shown = ""
+        self.interrupts = 0  # how many Ctrl-C at the prompt below each banner
         super().__init__(argv[0], argv[1:], env=env, cwd=cwd, timeout=timeout, encoding="utf-8",
                          codec_errors="replace", echo=True, dimensions=(40, 160), **kwargs)
         self.delaybeforesend = None
         self.ptyproc.delayafterclose = self.ptyproc.delayafterterminate = 0
         self.delayafterclose = self.delayafterterminate = 0
+
+    def __str__(self):
+        return f"{self.args}"  # pexpect shows it; the transcript comes after it
 
     def read_nonblocking(self, size=1, timeout=-1):
         text = super().read_nonblocking(size, timeout)
@@ -102,31 +114,57 @@ class Terminal(pexpect.spawn):
         return text
 
     def banner(self):
-        """Waits for the next banner and gdb's prompt below it: a dict."""
+        """Waits for the next banner and gdb's prompt below it: a dict.
+
+        screen is what stands between the two. No prompt may have come before
+        the banner, and no second banner may stand above the prompt.
+        """
         self.expect(BANNER)
         m = self.match
-        banner = {"comm": m[1], "pid": int(m[2]), "signal": m[3], "waiting": m[5]}
+        assert not re.search(PROMPT, self.before), "a prompt without a banner"
         self.expect(PROMPT)
-        banner["screen"] = self.before
-        assert "ttylock: crash:" not in self.before, "two banners above one prompt"
-        return banner
+        assert not re.search(BANNER, self.before), "two banners above one prompt"
+        screen = self.before
+        for _ in range(self.interrupts):
+            self.interrupt()
+        return {"reason": m[1], "comm": m[2], "pid": int(m[3]), "what": m[4],
+                "signal": m[4].split()[0], "screen": screen,
+                "waiting": 0 if m[5] == "nobody" else int(m[5])}
+
+    def banners(self):
+        """The pids of all banners that were ever shown, in order."""
+        return [int(m[3]) for m in re.finditer(BANNER, self.shown)]
 
     def gdb(self, command):
         """Types a command at the prompt; returns what it printed."""
         self.sendline(command)
         self.expect(PROMPT)
+        assert not re.search(BANNER, self.before), "a banner below somebody's prompt"
         return self.before
 
+    def debugged(self):
+        """The pid that the debugger at the prompt is attached to."""
+        return int(re.search(r"process (\d+)", self.gdb("info inferiors"))[1])
+
     def interrupt(self):
-        """Ctrl-C at gdb's prompt, answered by the prompt."""
+        """Ctrl-C at gdb's prompt, answered by the prompt and by nothing else."""
         self.sendintr()
-        self.expect(r"Quit\r\n" + PROMPT)
+        self.expect(PROMPT)
+        assert re.fullmatch(r"(\^C)?Quit\r\n", self.before), self.before
 
     def quit(self):
-        """Leaves gdb, which detaches."""
+        """Leaves gdb, which detaches from the process; that ends now or goes on."""
         self.sendline("quit")
-        if self.expect([r"Quit anyway\? \(y or n\) ", r"\(gdb\) quit\r\n(?!.*Quit anyway)"]) == 0:
-            self.sendline("y")
+        self.expect(r"Quit anyway\? \(y or n\) ")
+        self.sendline("y")
+        self.expect(r"detached\]\r\n")
+
+    def continue_to_end(self):
+        """Has the process end under gdb and leaves gdb: what it said."""
+        said = self.gdb("continue")
+        assert re.search(r"Program terminated with signal|exited normally|exited with code", said)
+        self.sendline("quit")
+        return said
 
     def finish(self):
         """Waits for the program's end and returns its status as a shell would."""
@@ -154,13 +192,15 @@ class Stage:
         self.dir = tempfile.mkdtemp(prefix="ttylock-test-")
         self.terminals = []
         self.pids = set()
+        self.interrupts = 0
         self.env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            "HOME": self.dir,  # no .gdbinit of anybody
+            "HOME": self.dir,
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "XDG_RUNTIME_DIR": self.dir,
         }
+        self.write(".gdbinit", "set pagination off\nset width 0\n", 0o644)
         for passed in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
             if passed in os.environ:
                 self.env[passed] = os.environ[passed]
@@ -176,6 +216,7 @@ class Stage:
 
     def spawn(self, *argv, env=None, cwd=None, **kwargs):
         t = Terminal([str(a) for a in argv], {**self.env, **(env or {})}, cwd or self.dir, **kwargs)
+        t.interrupts = self.interrupts
         self.terminals.append(t)
         return t
 
@@ -221,6 +262,18 @@ class Stage:
         t = self.spawn(*argv, **kwargs)
         assert t.finish() == status, (t.exitstatus, t.signalstatus)
 
+    def named(self, comm):
+        """The pids of this test's live processes of that name."""
+        found = []
+        for pid in self._members():
+            try:
+                with open(f"/proc/{pid}/comm") as f:
+                    if f.read().rstrip("\n") == comm:
+                        found.append(pid)
+            except OSError:
+                pass
+        return sorted(found)
+
     def _members(self):
         """Every process that has our runtime directory in its environment."""
         mark = f"XDG_RUNTIME_DIR={self.dir}".encode()
@@ -235,19 +288,25 @@ class Stage:
         return [p for p in found if p != os.getpid() and is_alive(p)]
 
     def close(self):
-        for pid in set(self._members()) | self.pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        def ended():
+            members = set(self._members()) | self.pids
+            self.pids = set()
+            for pid in members:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            return not members
+
+        until(ended, "the end of the test's processes", 10)
         for t in self.terminals:
             t.close(force=True)
-        until(lambda: not self._members(), "the stage's processes have ended", 10)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def _run_one(function, limit):
-    stage = Stage(function.__name__)
+def _run_one(function, name, interrupts, limit):
+    stage = Stage(name)
+    stage.interrupts = interrupts
 
     def too_long(_sig, _frame):
         raise AssertionError(f"the whole test took more than {limit} s")
@@ -259,16 +318,16 @@ def _run_one(function, limit):
         return "ok", ""
     except Skip as e:
         return "skip", str(e)
-    except BaseException:  # noqa: B902 - a test may fail by anything, Ctrl-C as well
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: B902 - a test may fail by anything
         text = traceback.format_exc()
         for t in stage.terminals:
-            text += "\n--- transcript ---\n" + t.shown[-4000:]
+            text += "\n--- transcript ---\n" + t.shown[-3000:]
         log = stage.path("ttylock/ttylockd.log")
         if os.path.exists(log):
             with open(log) as f:
                 text += "\n--- ttylockd.log ---\n" + f.read()[-3000:]
-        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
-            raise
         return "fail", text
     finally:
         signal.alarm(0)
@@ -277,14 +336,14 @@ def _run_one(function, limit):
 
 def main(limit=120):
     """Runs the tests of the calling file; names on the command line choose."""
-    chosen = [t for t in _tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]]
+    chosen = [t for t in _tests if not sys.argv[1:] or t[1] in sys.argv[1:]]
     counts = {"ok": 0, "fail": 0, "skip": 0}
-    for function in chosen:
+    for function, name, interrupts in chosen:
         began = time.monotonic()
-        result, text = _run_one(function, limit)
+        result, text = _run_one(function, name, interrupts, limit)
         counts[result] += 1
         took = time.monotonic() - began
-        name = function.__name__.replace("_", " ")
+        name = name.replace("_", " ")
         if result == "skip":
             print(f"skipped: {name}: {text}", flush=True)
         else:

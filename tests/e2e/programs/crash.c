@@ -146,6 +146,23 @@ static void leaderless(void)
 	pthread_exit(NULL);
 }
 
+static void *thread_idle(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* A debugger takes a while until it has attached to all of these, the crashed one last. */
+static void among_many(void)
+{
+	pthread_t id;
+
+	for (int n = 0; n < 300; n++)
+		pthread_create(&id, NULL, thread_idle, NULL);
+	segv_in_thread();
+}
+
 static pthread_barrier_t together;
 
 static void *thread_two(void *arg)
@@ -281,16 +298,27 @@ static void *thread_tick(void *arg)
 	return arg;
 }
 
-/* Three threads write a line every 10 ms; when each has, a fourth crashes. */
+static void await_ticks(int each)
+{
+	while (ticks[0] < each || ticks[1] < each || ticks[2] < each)
+		sched_yield();
+}
+
+/*
+ * Three threads write a line every 10 ms; when each has, a fourth crashes. Should a person in a
+ * debugger repair that, then the three have to go on.
+ */
 static void with_ticks(void)
 {
 	pthread_t id;
 
 	for (size_t n = 0; n < 3; n++)
 		pthread_create(&id, NULL, thread_tick, (void *)n);
-	while (ticks[0] < 3 || ticks[1] < 3 || ticks[2] < 3)
-		sched_yield();
-	segv_in_thread();
+	await_ticks(3);
+	pthread_create(&id, NULL, thread_segv, NULL);
+	pthread_join(id, NULL);
+	await_ticks(ticks[0] + ticks[1] + ticks[2]);
+	_exit(11);
 }
 
 static _Atomic bool setuid_runs = false;
@@ -376,6 +404,7 @@ static const struct mode {
     {"thread-overflow", overflow_in_thread},
     {"leaderless", leaderless},
     {"heap", bug_heap},
+    {"many", among_many},
     {"two", two_threads},
     {"handler", in_handler},
     {"setsid", in_session},

@@ -1,0 +1,344 @@
+"""The terminal: whose keys go where while a debugger has it, and how it is afterwards."""
+from harness import *
+
+CROWD = os.path.join(PROGRAMS, "crowd")
+
+
+# --- Ctrl-C ---------------------------------------------------------------
+
+MAKEFILE = """
+all: crash stays
+crash:
+	{crash} segv
+stays:
+	{crowd} stay
+	@echo stayed
+"""
+
+
+@test
+def ctrl_c_at_the_prompt_reaches_the_debugger_alone(stage):
+    stage.write("Makefile", MAKEFILE.format(crash=CRASH, crowd=CROWD))
+    t = stage.run("make", "-j4", "-k")
+    b = t.banner()
+    parent, stays = until(lambda: len(stage.named("crowd")) == 2 and stage.named("crowd"), "crowd")
+    make, = stage.named("make")
+    for _ in range(3):
+        t.interrupt()
+    for pid in (parent, stays, make, b["pid"]):
+        assert is_alive(pid)
+    assert t.debugged() == b["pid"]
+    t.quit()
+    t.expect(r"Error 139\r\n")
+    os.kill(stays, signal.SIGTERM)
+    t.expect(r"stay \d+: exit 0\r\n")  # it would be 1 if it had seen Ctrl-C
+    t.expect("stayed\r\n")
+    assert t.finish() == 2
+    assert t.banners() == [b["pid"]]
+
+
+@test
+def ctrl_c_stops_a_process_that_runs_in_the_debugger(stage):
+    t = stage.run(CROWD, "stay", "stay", "exit")
+    first, = until(lambda: len(stage.named("crowd")) == 3 and stage.named("crowd")[1:2], "children")
+    second = stage.named("crowd")[2]
+    os.kill(first, signal.SIGSEGV)
+    t.banner()
+    t.gdb("handle SIGSEGV nopass")
+    t.sendline("continue")
+    t.expect("Continuing")
+    until(lambda: proc_stat(first)[0] == "S" and tracer_of(first), "it runs on")
+    t.sendintr()
+    t.expect("Program received signal SIGINT")
+    t.expect(PROMPT)
+    t.gdb("handle SIGINT nopass")
+    t.quit()
+    for pid in first, second:
+        os.kill(pid, signal.SIGTERM)
+    t.expect(r"stay \d+: exit 0\r\nstay \d+: exit 0\r\n")
+    assert t.finish() == 0
+    assert t.banners() == [first]
+
+
+@test
+def ctrl_c_without_a_debugger_is_as_without_us(stage):
+    for argv, status in (([CRASH, "wait"], 130), (["/bin/sh", "-c", f"trap 'exit 9' INT; echo ready; {CROWD} stay"], 9)):
+        t = stage.run(*argv)
+        t.expect("ready")
+        if status == 9:
+            until(lambda: len(stage.named("crowd")) == 2, "crowd")
+            child = stage.named("crowd")[1]
+            until(lambda: "0000000000004002" in open(f"/proc/{child}/status").read(), "handlers")
+        t.sendintr()
+        if status == 9:
+            os.kill(child, signal.SIGTERM)
+        assert t.finish() == status
+        assert t.banners() == []
+
+
+# --- left as it was found -------------------------------------------------
+
+@test
+def killed_debugger_leaves_a_sane_terminal(stage):
+    t = stage.sh(f"{CROWD} segv segv; echo after; read line; echo \"read: $line\"")
+    first = t.banner()
+    stage.until_waiting(1)
+    assert "-icanon" in t.modes()
+    gdb, = stage.named("gdb")
+    os.kill(gdb, signal.SIGKILL)
+    second = t.banner()
+    assert second["pid"] != first["pid"] and t.debugged() == second["pid"]
+    gdb, = stage.named("gdb")
+    os.kill(gdb, signal.SIGKILL)
+    t.expect("after\r\n")
+    assert t.is_sane(), t.modes()
+    t.sendline("hellp\b \bo")  # what is erased shows that lines are edited
+    t.sendline("")
+    t.expect(r"read: hell.*o")
+    assert t.finish() == 0
+    assert t.banners() == [first["pid"], second["pid"]]
+
+
+@test
+def terminal_modes_of_the_program_come_back(stage):
+    t = stage.sh(f"stty -echo -icanon min 1; {CRASH} segv; stty -a | grep -c -e -icanon.*-echo -e -icanon; stty sane")
+    b = t.banner()
+    assert "echo" in t.gdb("shell stty -a").split()  # a sane one for the debugger
+    t.quit()
+    t.expect(r"\r\n1\r\n")
+    assert t.finish() == 0
+    assert t.banners() == [b["pid"]]
+
+
+# --- programs without this terminal as their own --------------------------
+
+@test(interrupts=True)
+def standard_input_may_be_anything(stage):
+    for script in (f"echo one | {CRASH} segv", f"{CRASH} segv </dev/null", f"{CRASH} no-stdin",
+                   f"{CRASH} segv <&-", f"{CRASH} no-descriptors", f"{CRASH} segv <&- >&- 2>&-",
+                   f"{CRASH} segv </dev/null 2>&1 >out", f"yes | {CRASH} segv"):
+        stage.expect_plain(["/bin/sh", "-c", script], 139)
+        t = stage.sh(script)
+        b = t.banner()
+        assert b["signal"] == "SIGSEGV" and t.debugged() == b["pid"], script
+        t.quit()
+        assert t.finish() == 139, script
+        assert t.banners() == [b["pid"]]
+
+
+@test
+def the_input_of_a_pipe_passes_untouched(stage):
+    t = stage.sh(f"printf 'one\\ntwo\\n' | (read a; {CRASH} segv; read b; echo \"$a and $b\")")
+    t.banner()
+    t.quit()
+    t.expect("one and two\r\n")
+    assert t.finish() == 0
+
+
+@test(interrupts=True)
+def a_process_of_another_session_gets_the_terminal(stage):
+    sid = "import os,sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
+    for script in (f"setsid --wait {CRASH} segv",
+                   f"/usr/bin/python3 -c '{sid}' {CRASH} segv & wait $!",
+                   f"setsid --wait {CRASH} segv </dev/null >/dev/null 2>&1"):
+        t = stage.sh(script)
+        b = t.banner()
+        assert b["signal"] == "SIGSEGV" and t.debugged() == b["pid"], script
+        assert int(proc_stat(b["pid"])[4 - 1]) != int(proc_stat(t.pid)[4 - 1]), "one session"
+        t.quit()
+        assert t.finish() == 139, script
+        assert t.banners() == [b["pid"]]
+        assert t.is_sane() if t.isalive() else True
+
+
+@test(interrupts=True)
+def a_process_group_of_its_own_gets_the_terminal(stage):
+    group = "import os,sys; os.setpgid(0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    t = stage.sh(f"/usr/bin/python3 -c '{group}' {CRASH} segv; echo \"status $?\"")
+    b = t.banner()
+    assert os.getpgid(b["pid"]) == b["pid"]
+    assert t.debugged() == b["pid"]
+    t.quit()
+    t.expect("status 139\r\n")
+    assert t.finish() == 0
+
+
+@test
+def a_session_with_a_terminal_of_its_own_uses_that(stage):
+    """script(1) gives its command another terminal, and copies to this one."""
+    if not shutil.which("script"):
+        raise Skip("no script(1)")
+    t = stage.run("script", "-qec", f"{CRASH} segv", "/dev/null")
+    b = t.banner()
+    assert t.debugged() == b["pid"]
+    t.interrupt()
+    t.quit()
+    assert t.finish() == 139
+
+
+# --- a sibling reads the terminal -----------------------------------------
+
+def read_on(stage, t):
+    """The reader gets what comes after the session, and all of it."""
+    t.sendline("first")
+    t.expect_exact("the reader got: first\r\n")
+    t.sendline("end")
+    t.expect_exact("the reader got: end\r\n")
+
+
+@test(interrupts=True)
+def a_sibling_blocked_in_read_does_not_eat_the_first_line(stage):
+    t = stage.run(CROWD, "read", "stay")
+    t.expect(r"reader (\d+)\r\n")
+    reader = int(t.match[1])
+    until(lambda: open(f"/proc/{reader}/syscall").read().startswith("0 "), "the reader reads")
+    crasher, = [p for p in stage.named("crowd")[1:] if p != reader]
+    os.kill(crasher, signal.SIGSEGV)
+    b = t.banner()
+    assert b["pid"] == crasher
+    for _ in range(6):
+        assert t.debugged() == crasher
+    assert "the reader got" not in t.shown
+    t.quit()
+    read_on(stage, t)
+    t.expect(rf"read {reader}: exit 0\r\nstay {crasher}: signal 11")
+    assert t.finish() == 0
+
+
+@test
+def a_reader_that_begins_during_a_session_reads_after_it(stage):
+    t = stage.sh(f"{CRASH} segv & p=$!; {CRASH} wait; read line </dev/tty; echo \"got $line\"; wait $p")
+    t.expect(r"ready (\d+)\r\n")
+    waits = int(t.match[1])
+    t.banner()
+    os.kill(waits, signal.SIGTERM)
+    t.expect("Terminated\r\n")
+    shell, = stage.named("sh")
+    until(lambda: proc_stat(shell)[0] == "T", "the reader is stopped")
+    t.debugged()
+    t.quit()
+    t.sendline("hello")
+    t.expect("got hello\r\n")
+    assert t.finish() == 139
+
+
+# --- under an interactive shell -------------------------------------------
+
+SHELL = ["/bin/bash", "--norc", "--noprofile", "-i"]
+AT_SHELL = r"shell(\d+)> "
+
+
+def shell(stage, *argv):
+    env = {"PS1": "shell$?> ", "HISTFILE": "/dev/null"}
+    t = stage.spawn(*argv, *SHELL, env=env)
+    t.expect(AT_SHELL)
+    return t
+
+
+def typed(t, line, status=None):
+    t.sendline(line)
+    t.expect(AT_SHELL)
+    if status is not None:
+        assert t.match[1] == str(status), (line, t.match[1])
+    return t.before
+
+
+@test
+def a_crash_in_the_background_waits_for_fg(stage):
+    t = shell(stage)
+    typed(t, f"{TTYLOCK} run -- {CRASH} segv &", 0)
+    t.expect(r"waits for its job to be in the foreground \(fg\)")
+    for n in range(3):
+        assert f"out{n}" in typed(t, f"echo o''ut{n}", 0)
+    assert t.banners() == [] and t.foreground() == t.pid
+    t.sendline("fg")
+    b = t.banner()
+    assert t.debugged() == b["pid"]
+    t.interrupt()
+    t.quit()
+    t.expect(AT_SHELL)
+    assert t.match[1] == "139"
+    assert "out4" in typed(t, "echo o''ut4", 0)
+    typed(t, "exit")
+
+
+@test
+def ctrl_z_in_the_debugger_gives_the_shell_back(stage):
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- {CRASH} segv")
+    b = t.banner()
+    for _ in range(2):
+        t.send("\x1a")
+        t.expect(r"\[1\]\+ +Stopped .*\r\n")
+        t.expect(AT_SHELL)
+        assert "out" in typed(t, "echo o''ut", 0)
+        assert t.foreground() == t.pid
+        t.sendline("fg")
+        t.sendline("")
+        t.expect(PROMPT)
+        t.sendline("info inferiors")
+        t.expect(rf"process {b['pid']} ")
+        t.expect(PROMPT)
+    t.gdb("print 1")
+    t.quit()
+    t.expect(AT_SHELL)
+    assert t.match[1] == "139"
+    assert t.banners() == [b["pid"]]
+    typed(t, "exit")
+
+
+@test
+def ctrl_z_without_a_debugger_is_as_without_us(stage):
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- {CRASH} wait")
+    t.expect("ready")
+    t.send("\x1a")
+    t.expect(r"\[1\]\+ +Stopped .*\r\n")
+    t.expect(AT_SHELL)
+    assert t.match[1] == "148"
+    t.sendline("fg")
+    t.expect("ttylock run.*\r\n")
+    t.sendintr()
+    t.expect(AT_SHELL)
+    assert t.match[1] == "130"
+
+
+@test
+def an_inner_interactive_shell_in_the_tree(stage):
+    t = shell(stage, TTYLOCK, "run", "--")
+    t.sendline(f"{CRASH} segv")
+    foreground = t.banner()
+    t.interrupt()
+    t.quit()
+    t.expect(AT_SHELL)
+    assert t.match[1] == "139"
+
+    typed(t, f"{CRASH} abort &", 0)
+    t.expect(r"waits for its job to be in the foreground \(fg\)")
+    assert "out1" in typed(t, "echo o''ut1", 0)
+    assert t.banners() == [foreground["pid"]]
+    t.sendline("fg")
+    background = t.banner()
+    assert background["signal"] == "SIGABRT" and t.debugged() == background["pid"]
+    t.quit()
+    t.expect(AT_SHELL)
+    assert t.match[1] == "134"
+
+    # One waits in the background, another in front is served meanwhile.
+    typed(t, f"{CRASH} fpe &", 0)
+    t.expect(r"waits for its job to be in the foreground \(fg\)")
+    t.sendline(f"{CRASH} segv")
+    assert t.banner()["signal"] == "SIGSEGV"
+    t.quit()
+    t.expect(AT_SHELL)
+    t.sendline("fg")
+    assert t.banner()["signal"] == "SIGFPE"
+    t.quit()
+    t.expect(AT_SHELL)
+    assert t.match[1] == "136"
+    t.sendline("exit 3")
+    t.expect("exit\r\n")
+    assert t.finish() == 3
+
+
+main()
