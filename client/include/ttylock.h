@@ -50,6 +50,13 @@ struct ttylock_wish {
 	const char *text;	    /* one line for people, cut at 255 bytes; NULL: none */
 	pid_t subject;		    /* the process that it is for; 0: the caller */
 	bool nonblock;		    /* refuse (-EBUSY) rather than wait */
+	/* A shield against Ctrl-C from before the request is made until it ends, see
+	 * ttylock_shield(). redraw, if any, is called with redraw_arg by the signal
+	 * handler after a Ctrl-C was kept back from the holder: it may only do what
+	 * a signal handler may. */
+	bool shield;
+	void (*redraw)(void *arg);
+	void *redraw_arg;
 };
 
 /* One request as others see it; ids and texts are the daemon's. For requests
@@ -124,6 +131,22 @@ int ttylock_acquire_async(struct ttylock *t, const struct ttylock_wish *wish, ui
  * would, return -EINTR. May be called by a signal handler. */
 void ttylock_interrupt(struct ttylock *t);
 
+/* Keeps Ctrl-C (SIGINT) from doing harm until ttylock_unshield(): while this
+ * process or a living other has the terminal, it is kept back; one line on the
+ * terminal says so and who has it. While nobody has it, or no daemon answers,
+ * requests that wait behind a shield are taken back (their ttylock_acquire()
+ * returns -ECANCELED) and the signal goes on to the handler that was there
+ * before the first shield. So does every third one within two seconds. A system
+ * call that a kept-back SIGINT interrupts still fails with EINTR where the
+ * earlier handler had no SA_RESTART; ttylock_acquire() goes on waiting.
+ * Shields are counted; the last one's end puts the earlier handler back, unless
+ * somebody else has installed another meanwhile.
+ * -EUSERS: more than 64; -EALREADY: this handle has one; -ENOTTY: it has no
+ * terminal; -ECONNRESET. */
+int ttylock_shield(struct ttylock *t);
+/* -ENOENT: it has none. */
+int ttylock_unshield(struct ttylock *t);
+
 /* The descriptor to poll for reading before ttylock_dispatch(); -1: the daemon
  * is gone. It belongs to the handle. */
 int ttylock_fd(struct ttylock *t);
@@ -149,6 +172,17 @@ int ttylock_cancel(struct ttylock *t, uint64_t id);
  * and is returned. -ETIMEDOUT, -EINTR, -ECONNRESET, -EPROTO. */
 int ttylock_list(struct ttylock *t, int timeout_ms,
     int (*fn)(const struct ttylock_entry *entry, void *arg), void *arg);
+
+/* Waits until nobody holds or waits for a terminal for this process or one below
+ * it: before a parent reaps, times out or restarts its children, so that it does
+ * not kill one under a person's hands. A terminal on its way from one to the
+ * next counts as held. "Below" is as it was when the request was made. Returns 0
+ * also where no daemon runs. -ETIMEDOUT, -EINTR, and as ttylock_open(). */
+int ttylock_wait_idle(int timeout_ms);
+
+/* Whether the process is in a debugger, or waits to be: 1, 0, or as
+ * ttylock_wait_idle(). Cheap: one question to the daemon. */
+int ttylock_in_debug(pid_t pid);
 
 #ifdef __cplusplus
 }

@@ -90,8 +90,21 @@ int handover_give(struct handover *h, pid_t pgrp)
 	return r;
 }
 
+/* A shell takes the terminal, with settings of its own, as soon as its job has
+ * ended, which may be while the debugger still is on its way out. */
+static bool is_taken(int tty, pid_t group, pid_t previous)
+{
+	pid_t front = terminal_is_controlling(tty) ? tcgetpgrp(tty) : -1;
+
+	return front > 0 && front != group && front != previous;
+}
+
 void handover_lend(struct handover *h)
 {
+	if (is_taken(h->tty, h->group, h->previous)) {
+		readers_let_go(&h->readers);
+		return;
+	}
 	if (h->has_termios)
 		set_termios(h->tty, &h->termios);
 	if (!h->job_control)
@@ -140,6 +153,7 @@ void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 			set_sane(tty, &now);
 		return;
 	}
+	bool taken = is_taken(tty, s.group, s.previous);
 	if (terminal_is_controlling(tty) && s.group > 0 && tcgetpgrp(tty) == s.group) {
 		/* Still in front: so it is the dead holder's group, not a later
 		 * one by the same number. */
@@ -147,7 +161,8 @@ void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 		if (s.previous <= 0 || foreground_set(tty, s.previous) < 0)
 			foreground_set(tty, home);
 	}
-	set_termios(tty, &s.termios);
+	if (!taken)
+		set_termios(tty, &s.termios);
 	for (size_t i = 0; i < READERS_MAX && s.stopped[i] > 0; i++)
 		kill(s.stopped[i], SIGCONT);
 	struct handover h = {.previous = s.previous};

@@ -371,6 +371,24 @@ int link_end_request(struct link *l, uint64_t id, const ttylock_Envelope *e)
 	return r;
 }
 
+void link_withdraw(struct link *l, uint64_t id)
+{
+	ttylock_Envelope e = ttylock_Envelope_init_zero;
+
+	if (l->owner != getpid())
+		return;
+	e.which_body = ttylock_Envelope_lock_cancel_tag;
+	e.body.lock_cancel.request = id;
+	pthread_mutex_lock(&l->lock);
+	struct request *q = requests_find(&l->requests, id);
+	if (q && q->state == TTYLOCK_QUEUED) {
+		send_locked(l, &e, -1);
+		q->state = TTYLOCK_CANCELLED;
+		request_tell(q);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
 uint64_t link_request_of(struct link *l, const void *handle)
 {
 	uint64_t id = 0;

@@ -61,6 +61,9 @@ int link_request(struct link *l, ttylock_Envelope *e, const void *handle, int ne
  * -ECONNRESET: it was lost. */
 int link_end_request(struct link *l, uint64_t id, const ttylock_Envelope *e);
 
+/* Takes a waiting request back but keeps it, as cancelled. */
+void link_withdraw(struct link *l, uint64_t id);
+
 /* One of the handle's requests; 0: none. */
 uint64_t link_request_of(struct link *l, const void *handle);
 

@@ -10,6 +10,7 @@
 
 #include "deadline.h"
 #include "export.h"
+#include "sigint.h"
 
 /* --- asking --------------------------------------------------------------- */
 
@@ -55,7 +56,19 @@ static int ask(struct ttylock *t, const struct ttylock_wish *wish, int news, uin
 	e.which_body = ttylock_Envelope_lock_request_tag;
 	e.body.lock_request.terminal = (uint32_t)t->terminal;
 	int r = fill_wish(&e.body.lock_request, wish);
-	return r < 0 ? r : link_request(t->link, &e, t, news, idp);
+	if (r < 0 || !wish->shield)
+		return r < 0 ? r : link_request(t->link, &e, t, news, idp);
+	/* Up before the request leaves. */
+	struct shield *s;
+	r = sigint_shield(t, wish, &s);
+	if (r < 0)
+		return r;
+	r = link_request(t->link, &e, t, news, idp);
+	if (r < 0)
+		sigint_unshield(s);
+	else
+		__atomic_store_n(&s->request, *idp, __ATOMIC_RELEASE);
+	return r;
 }
 
 EXPORT int ttylock_acquire_async(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *idp)
@@ -100,16 +113,24 @@ EXPORT int ttylock_acquire(
 	if (r < 0)
 		return r;
 	uint64_t id = *idp;
+	struct shield *shield = wish->shield ? sigint_find(t, id) : NULL;
 	__atomic_add_fetch(&t->waiting, 1, __ATOMIC_RELAXED);
 	for (r = 1; r > 0;) {
+		unsigned kept_back = sigint_kept_back();
 		r = link_wait(t->link, id, t->wake, deadline);
 		if (r == -EAGAIN) {
 			take_wake(t);
 			r = __atomic_exchange_n(&t->interrupted, 0, __ATOMIC_ACQUIRE) ? -EINTR : 0;
+		} else if (r == -EINTR && shield && sigint_kept_back() != kept_back) {
+			r = 0;
 		}
+		if (shield && __atomic_load_n(&shield->cancelled, __ATOMIC_ACQUIRE))
+			r = -ECANCELED;
 		if (r == 0)
 			r = outcome(t, id);
 	}
+	if (shield)
+		__atomic_store_n(&shield->waiting, 0, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&t->waiting, 1, __ATOMIC_RELAXED);
 	if (r < 0)
 		ttylock_cancel(t, id);
@@ -127,13 +148,24 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 
 /* --- ending --------------------------------------------------------------- */
 
+static int end_request(struct ttylock *t, uint64_t id, const ttylock_Envelope *e)
+{
+	int r = link_end_request(t->link, id, e);
+	/* After it: the shield covers the request to its end. */
+	struct shield *s = sigint_find(t, id);
+
+	if (s)
+		sigint_unshield(s);
+	return r;
+}
+
 EXPORT int ttylock_release(struct ttylock *t, uint64_t id)
 {
 	ttylock_Envelope e = ttylock_Envelope_init_zero;
 
 	e.which_body = ttylock_Envelope_lock_release_tag;
 	e.body.lock_release.request = id;
-	return link_end_request(t->link, id, &e);
+	return end_request(t, id, &e);
 }
 
 EXPORT int ttylock_cancel(struct ttylock *t, uint64_t id)
@@ -142,7 +174,43 @@ EXPORT int ttylock_cancel(struct ttylock *t, uint64_t id)
 
 	e.which_body = ttylock_Envelope_lock_cancel_tag;
 	e.body.lock_cancel.request = id;
-	return link_end_request(t->link, id, &e);
+	return end_request(t, id, &e);
+}
+
+/* --- Ctrl-C --------------------------------------------------------------- */
+
+EXPORT int ttylock_shield(struct ttylock *t)
+{
+	struct shield *s;
+
+	if (t->tty < 0)
+		return -ENOTTY;
+	return sigint_find(t, 0) ? -EALREADY : sigint_shield(t, NULL, &s);
+}
+
+EXPORT int ttylock_unshield(struct ttylock *t)
+{
+	struct shield *s = sigint_find(t, 0);
+
+	if (!s)
+		return -ENOENT;
+	sigint_unshield(s);
+	return 0;
+}
+
+/* Asynchronous requests that the hook took back, or that wait no more. */
+static void look_after_shields(struct ttylock *t)
+{
+	struct ttylock_status status;
+
+	for (struct shield *s = NULL; (s = sigint_next(t, s));) {
+		if (link_status(t->link, s->request, &status) < 0)
+			continue;
+		if (status.state != TTYLOCK_QUEUED)
+			__atomic_store_n(&s->waiting, 0, __ATOMIC_RELAXED);
+		else if (__atomic_load_n(&s->cancelled, __ATOMIC_ACQUIRE))
+			link_withdraw(t->link, s->request);
+	}
 }
 
 /* --- hearing -------------------------------------------------------------- */
@@ -177,8 +245,10 @@ EXPORT int ttylock_dispatch(struct ttylock *t, int timeout_ms)
 		if (woken && __atomic_load_n(&t->interrupted, __ATOMIC_RELAXED) &&
 		    __atomic_load_n(&t->waiting, __ATOMIC_RELAXED))
 			eventfd_write(t->wake, 1); /* it was for them */
-		if (r != 0 || woken)
+		if (r != 0 || woken) {
+			look_after_shields(t);
 			return r < 0 ? r : 1;
+		}
 		if (timeout_ms == 0)
 			return 0;
 		struct pollfd p[] = {{.fd = t->link->channel.fd, .events = POLLIN},

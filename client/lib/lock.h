@@ -7,10 +7,10 @@
 
 struct ttylock {
 	struct link *link;
-	int tty;	 /* a descriptor of the terminal, -1: none */
-	int terminal;	 /* its number on the link, -1: none */
-	int wake;	 /* an eventfd: look again, somebody else took in the news */
-	int poll;	 /* an epoll descriptor of socket and wake; -1 until asked for */
+	int tty;      /* a descriptor of the terminal, -1: none */
+	int terminal; /* its number on the link, -1: none */
+	int wake;     /* an eventfd: look again, somebody else took in the news */
+	int poll;     /* an epoll descriptor of socket and wake; -1 until asked for */
 	/* Atomic: ttylock_interrupt() was called; threads in ttylock_acquire(). */
 	int interrupted, waiting;
 };

@@ -76,6 +76,7 @@ EXPORT void ttylock_close(struct ttylock *t)
 		return;
 	if (t->link && t->link->owner == getpid()) {
 		end_requests(t);
+		ttylock_unshield(t);
 		if (t->terminal >= 0)
 			link_forget_terminal(t->link, t->terminal);
 		link_put(t->link);
