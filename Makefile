@@ -35,7 +35,8 @@ PRELOAD  := $(patsubst client/preload/%.c,%,$(wildcard client/preload/*.c))
 SHELL_C  := $(patsubst client/shell/%.c,%,$(wildcard client/shell/*.c))
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c)) \
-	$(patsubst tests/model/%.c,$(BUILD)/tests/%,$(wildcard tests/model/test_*.c))
+	$(patsubst tests/model/%.c,$(BUILD)/tests/%,$(wildcard tests/model/test_*.c)) \
+	$(patsubst tests/schedule/%.c,$(BUILD)/tests/%,$(wildcard tests/schedule/test_*.c))
 HELPERS  := $(patsubst tests/e2e/programs/%.c,$(BUILD)/tests/programs/%,$(wildcard tests/e2e/programs/*.c))
 
 proto_o   := $(PROTO:%=$(BUILD)/proto/%.o)
@@ -85,9 +86,10 @@ $(BUILD)/ttylock.pc: client/lib/ttylock.pc.in Makefile
 $(preload_o) $(BUILD)/libttylock-preload.so: override SAN :=
 
 # Unoptimised, so that a debugger shows every local of the examples.
-$(BUILD)/examples/%: examples/%.c
+$(BUILD)/examples/%: examples/%.c client/include/ttylock.h | $(BUILD)/libttylock.so
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O0 -g -Wall -Wextra -Werror -D_GNU_SOURCE -o $@ $< -pthread
+	$(CC) -std=gnu11 -O0 -g -Wall -Wextra -Werror -D_GNU_SOURCE -Iclient/include -o $@ $< -pthread \
+		-Wl,--as-needed -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/..' -lreadline
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 

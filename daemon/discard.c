@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "log.h"
-
 /* Closings that may hang at a time. Whoever provokes more of them costs us a
  * descriptor each, but no thread and no waiting. */
 #define DISCARD_MAX 64
@@ -29,7 +27,6 @@ void discard(int fd)
 
 	if (atomic_fetch_add(&busy, 1) >= DISCARD_MAX) {
 		atomic_fetch_sub(&busy, 1);
-		log_warnx("a passed descriptor cannot be closed: too many hang already");
 		return;
 	}
 	/* Signals are for the event loop's thread. */

@@ -59,6 +59,12 @@ static void admit(struct server *s, int sock)
 	struct cred cred;
 	int rc = cred_read(sock, &cred);
 
+	if (rc == -EMFILE || rc == -ENFILE) {
+		errno = -rc;
+		log_warn("a connection is turned away");
+		turn_away(sock, ttylock_Code_ERROR_QUOTA, "out of descriptors");
+		return;
+	}
 	if (rc < 0) {
 		errno = -rc;
 		if (rc == -ESRCH)

@@ -75,7 +75,8 @@ def steps():
                "TEST_TIMEOUT": "60"}
     for build_dir, label, env in (("build", "", {}), ("build/san", " under ASan+UBSan", san_env)):
         for source in sorted(glob.glob(f"{ROOT}/tests/unit/test_*.c") +
-                             glob.glob(f"{ROOT}/tests/model/test_*.c")):
+                             glob.glob(f"{ROOT}/tests/model/test_*.c") +
+                             glob.glob(f"{ROOT}/tests/schedule/test_*.c")):
             program = os.path.basename(source)[:-2]
             yield program + label, [f"{build_dir}/tests/{program}"], env
         for script in sorted(glob.glob(f"{ROOT}/tests/e2e/test_*.py")):

@@ -12,11 +12,31 @@ $(BUILD)/tests/$(notdir $(1:.c=)): $(1) $(call objects,$(1))
 	$$(CC) $$(CPPFLAGS) -I. -DBUILD_DIR='"$$(BUILD)"' $$(cflags) $$(ldflags) -MMD -MP -o $$@ $$< \
 		$(call objects,$(1)) $(call libraries,$(1)) -lcmocka
 endef
-$(foreach t,$(wildcard tests/unit/test_*.c tests/model/test_*.c),$(eval $(call unit_rule,$(t))))
+$(foreach t,$(wildcard tests/unit/test_*.c tests/model/test_*.c tests/schedule/test_*.c),$(eval $(call unit_rule,$(t))))
 
 $(BUILD)/tests/programs/%: tests/e2e/programs/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O0 -g -Wall -Wextra -Werror -D_GNU_SOURCE -MMD -MP -o $@ $< -pthread
 
+# All of the schedules' harness: a test names this one in its head.
+$(BUILD)/tests/schedule/harness.o: \
+	$(patsubst %,$(BUILD)/tests/schedule/%.o,schedule report cast board hooks)
+	$(CC) -r -nostdlib -o $@ $^
+
+# What a schedule (tests/schedule/schedule.h) preloads into a program, so without
+# a sanitizer's runtime, and programs for it to drive.
+$(BUILD)/tests/schedule_driver.so: override SAN :=
+$(BUILD)/tests/schedule_driver.so: $(addprefix tests/schedule/,driver.c board.c hooks.c \
+	board.h hooks.h)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(cflags) $(ldflags) -shared -o $@ $(filter %.c,$^)
+
+$(BUILD)/tests/schedule/%: tests/schedule/programs/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(cflags) $(ldflags) -MMD -MP -o $@ $<
+
+DRIVEN := $(BUILD)/tests/schedule_driver.so \
+	$(patsubst tests/schedule/programs/%.c,$(BUILD)/tests/schedule/%,$(wildcard tests/schedule/programs/*.c))
+
 .PHONY: tests
-tests: $(UNITS) $(HELPERS)
+tests: $(UNITS) $(HELPERS) $(DRIVEN)

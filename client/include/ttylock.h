@@ -167,6 +167,20 @@ int ttylock_release(struct ttylock *t, uint64_t id);
  * for the daemon. -ENOENT, -ECONNRESET as above. */
 int ttylock_cancel(struct ttylock *t, uint64_t id);
 
+/* For a process that talks to the person itself (an interpreter, a menu) while
+ * it holds the terminal: makes it the foreground, in a process group of its own
+ * so that the keys reach nobody else, with line settings fit for typing, and
+ * keeps everybody else of the tree from reading. ttylock_give_terminal(), or the
+ * end of the request, puts everything back as it was. Ctrl-Z is off meanwhile.
+ * -ENOENT: id is not granted; -EALREADY: taken; -EIO: a shell has this process's
+ * job in the background; -ENOMEM. */
+int ttylock_take_terminal(struct ttylock *t, uint64_t id);
+/* -ENOENT: not taken. */
+int ttylock_give_terminal(struct ttylock *t);
+
+/* The handle's descriptor of the terminal, for reading and writing; -1: none. */
+int ttylock_terminal(const struct ttylock *t);
+
 /* Calls fn for every request the daemon knows: terminal by terminal, holders
  * before their waiters, all from one moment. A non-zero return of fn ends it
  * and is returned. -ETIMEDOUT, -EINTR, -ECONNRESET, -EPROTO. */

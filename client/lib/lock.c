@@ -150,6 +150,8 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 
 static int end_request(struct ttylock *t, uint64_t id, const ttylock_Envelope *e)
 {
+	if (t->taken && t->taken_by == id)
+		ttylock_give_terminal(t);
 	int r = link_end_request(t->link, id, e);
 	/* After it: the shield covers the request to its end. */
 	struct shield *s = sigint_find(t, id);

@@ -1,6 +1,8 @@
 #include "command.h"
 
 #include <errno.h>
+#include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +44,16 @@ int complain_usage(const struct command *c, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+int complain_option(const struct command *c, char *const *argv)
+{
+	const char *arg = argv[optind - 1];
+
+	/* Of several letters behind one dash optopt alone tells which. */
+	if (optopt && strncmp(arg, "--", 2) != 0)
+		return complain_usage(c, "no option '-%c'", optopt);
+	return complain_usage(c, "no option '%s'", arg);
+}
+
 int print_help(const struct command *c)
 {
 	printf("Usage: ttylock %s %s\n%s.\n\n%s", c->name, c->arguments, c->summary, c->help);
@@ -76,6 +88,8 @@ const char *open_error(int error)
 
 int exit_status_of(int wait_status)
 {
+	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGINT)
+		return EXIT_INTERRUPTED;
 	return WIFSIGNALED(wait_status) ? EXIT_SIGNALLED + WTERMSIG(wait_status)
 					: WEXITSTATUS(wait_status);
 }

@@ -11,6 +11,8 @@ enum {
 	EXIT_CANNOT_EXEC = 126, /* found, but it cannot be executed */
 	EXIT_NOT_FOUND = 127,
 	EXIT_SIGNALLED = 128, /* plus the signal's number */
+	/* Of no process: has main end by SIGINT, which a shell sees as 130. */
+	EXIT_INTERRUPTED = 256,
 };
 
 struct command {
@@ -33,6 +35,9 @@ int complain(int status, const char *format, ...) __attribute__((format(printf, 
 int complain_usage(const struct command *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* For an option that getopt_long did not know. */
+int complain_option(const struct command *c, char *const *argv);
+
 /* Prints the usage and help of c on standard output; returns 0. */
 int print_help(const struct command *c);
 
@@ -40,7 +45,7 @@ int print_help(const struct command *c);
  * ttylock_open(). */
 const char *open_error(int error);
 
-/* The exit status of a wait status. */
+/* The exit status, of those above, for a wait status. */
 int exit_status_of(int wait_status);
 
 #endif

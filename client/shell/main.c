@@ -1,4 +1,5 @@
 /* The ttylock command: finds the subcommand and runs it. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,21 @@ static int help(void)
 	return 0;
 }
 
+/* A command that Ctrl-C ended: a shell ends its loop or script only when it
+ * sees that signal in our end too. */
+static int end_interrupted(void)
+{
+	sigset_t set;
+
+	fflush(NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	signal(SIGINT, SIG_DFL);
+	raise(SIGINT);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return EXIT_SIGNALLED + SIGINT;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -28,8 +44,11 @@ int main(int argc, char **argv)
 		puts("ttylock " TTYLOCK_VERSION);
 		return 0;
 	}
-	for (const struct command *const *c = commands; *c; c++)
-		if (!strcmp(argv[1], (*c)->name))
-			return (*c)->run(*c, argc - 1, argv + 1);
+	for (const struct command *const *c = commands; *c; c++) {
+		if (!strcmp(argv[1], (*c)->name)) {
+			int status = (*c)->run(*c, argc - 1, argv + 1);
+			return status == EXIT_INTERRUPTED ? end_interrupted() : status;
+		}
+	}
 	return complain(EXIT_USAGE, "no command '%s'; 'ttylock --help' lists them", argv[1]);
 }

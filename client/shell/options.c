@@ -55,7 +55,7 @@ int options_take(struct options *o, const struct command *c, int opt, char **arg
 	case ':':
 		return complain_usage(c, "'%s' wants a value", argv[optind - 1]);
 	default:
-		return complain_usage(c, "no option '%s'", argv[optind - 1]);
+		return complain_option(c, argv);
 	}
 }
 

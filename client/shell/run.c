@@ -21,6 +21,7 @@
 #include "../lib/foreground.h"
 #include "../lib/handover.h"
 #include "../lib/lock.h"
+#include "../lib/procfs.h"
 #include "../lib/terminal.h"
 #include "agent.h"
 #include "command.h"
@@ -88,7 +89,7 @@ static void become(struct run *run, int report)
 			complain(0, "running without crash handling: libttylock-preload.so: %s",
 			    r == -EINVAL ? "its path holds a space or a colon" : strerror(-r));
 	}
-	sigprocmask(SIG_SETMASK, &run->signals.before, NULL);
+	signals_restore(&run->signals);
 	execvp(run->argv[0], run->argv);
 	int error = errno;
 	if (write(report, &error, sizeof(error)) < 0)
@@ -148,7 +149,8 @@ static bool is_debugger_in_front(const struct run *run)
 	       !foreground_elsewhere(run->tty, getpid());
 }
 
-static void reap(struct run *run)
+/* continued: SIGCONT has come since the child stopped, if it did. */
+static void reap(struct run *run, bool continued)
 {
 	int status;
 	pid_t pid;
@@ -159,7 +161,7 @@ static void reap(struct run *run)
 		if (!WIFSTOPPED(status)) {
 			run->child = 0;
 			run->status = exit_status_of(status);
-		} else if (!is_debugger_in_front(run)) {
+		} else if (!continued && !is_debugger_in_front(run)) {
 			/* The shell that waits for us must see the job stopped;
 			 * it continues us, and SIGCONT is passed on. */
 			kill(getpid(), SIGSTOP);
@@ -167,21 +169,38 @@ static void reap(struct run *run)
 	}
 }
 
+/* Only if our SIGCONT was for us alone: a shell sends it to the whole job, and
+ * an editor takes a second one for another stop. */
+static void continue_child(const struct run *run)
+{
+	struct procfs_stat ps;
+
+	if (run->child && procfs_stat(run->child, &ps) == 0 && ps.state == 'T')
+		kill(run->child, SIGCONT);
+}
+
 static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
 	struct run *run = arg;
 	struct signalfd_siginfo info;
+	bool changed = false, continued = false;
 
 	(void)fd, (void)what;
 	while (signals_next(&run->signals, &info)) {
 		int sig = (int)info.ssi_signo;
 		if (sig == SIGCHLD)
-			reap(run);
-		else if (run->child && (signal_was_sent(&info) || sig == SIGCONT))
+			changed = true;
+		else if (sig == SIGCONT)
+			continued = true;
+		else if (run->child && signal_was_sent(&info))
 			kill(run->child, sig); /* the terminal's keys have reached it already */
 		else if (!run->child && (sig == SIGTERM || sig == SIGHUP))
 			event_base_loopbreak(run->base);
 	}
+	if (changed)
+		reap(run, continued);
+	if (continued)
+		continue_child(run);
 	end_if_idle(run);
 }
 
@@ -278,7 +297,7 @@ static int run_run(const struct command *self, int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
 		if (opt == 'h')
 			return print_help(self);
-		return complain_usage(self, "no option '%s'", argv[optind - 1]);
+		return complain_option(self, argv);
 	}
 	if (optind == argc)
 		return complain_usage(self, "which command?");

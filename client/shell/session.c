@@ -46,7 +46,7 @@ static void become(struct session *s, pid_t parent, int gate, int report)
 		error = use_terminal(s->turn->lock->tty);
 	if (!error) {
 		if (s->own_stdio)
-			sigprocmask(SIG_SETMASK, &s->turn->signals->before, NULL);
+			signals_restore(s->turn->signals);
 		else
 			signals_reset();
 		execvp(s->argv[0], s->argv);

@@ -5,8 +5,10 @@
 
 int signals_open(struct signals *s, const int *list)
 {
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t set;
 
+	sigaction(SIGCHLD, &dfl, &s->child_before);
 	sigemptyset(&set);
 	for (; *list; list++)
 		sigaddset(&set, *list);
@@ -15,6 +17,12 @@ int signals_open(struct signals *s, const int *list)
 		return -errno;
 	sigprocmask(SIG_BLOCK, &set, &s->before);
 	return 0;
+}
+
+void signals_restore(const struct signals *s)
+{
+	sigaction(SIGCHLD, &s->child_before, NULL);
+	sigprocmask(SIG_SETMASK, &s->before, NULL);
 }
 
 int signals_next(struct signals *s, struct signalfd_siginfo *info)

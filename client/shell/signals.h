@@ -7,13 +7,17 @@
 
 struct signals {
 	int fd;
-	sigset_t before; /* the mask to give back to children */
+	sigset_t before;		/* the mask to give back to children */
+	struct sigaction child_before;	/* and what SIGCHLD did */
 };
 
 /* Blocks the signals (ended by 0) and opens the descriptor. Dispositions stay
- * as they were, so what was ignored stays ignored in children too. 0 or
- * -errno. */
+ * as they were, so what was ignored stays ignored in children too; but for
+ * SIGCHLD: whoever ignores it has no children to wait for. 0 or -errno. */
 int signals_open(struct signals *s, const int *list);
+
+/* In a child: as it was before signals_open. */
+void signals_restore(const struct signals *s);
 
 /* One pending signal: 1 and *info, or 0. */
 int signals_next(struct signals *s, struct signalfd_siginfo *info);

@@ -176,7 +176,7 @@ static int run_status(const struct command *self, int argc, char **argv)
 		if (opt == 'h')
 			return print_help(self);
 		if (opt != 'J')
-			return complain_usage(self, "no option '%s'", argv[optind - 1]);
+			return complain_option(self, argv);
 		json = true;
 	}
 	if (optind != argc)

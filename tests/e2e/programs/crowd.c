@@ -75,6 +75,8 @@ static void way_stay(void)
 {
 	signal(SIGINT, on_interrupt);
 	signal(SIGTERM, on_end);
+	printf("stays %d\n", getpid());
+	fflush(stdout);
 	for (;;)
 		pause();
 }

@@ -1,0 +1,125 @@
+/* The terminal for this very process: an interpreter of its own rather than a
+ * debugger beside it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "export.h"
+#include "foreground.h"
+#include "handover.h"
+#include "lock.h"
+#include "terminal.h"
+
+struct taken {
+	struct handover handover;
+	pid_t group_before; /* ours, to go back to */
+};
+
+/* A process that leads its group cannot leave it for a new one of its own
+ * number, but it can join one that somebody else has begun: a child, which is
+ * not needed after that. 0 or -errno. */
+static int join_new_group(void)
+{
+	int gate[2];
+	char byte;
+
+	if (pipe2(gate, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t child = fork();
+	if (child == 0) {
+		close(gate[1]);
+		if (setpgid(0, 0) == 0 && read(gate[0], &byte, 1) < 0)
+			_exit(1);
+		_exit(0);
+	}
+	int r = child < 0 ? -errno : 0;
+	close(gate[0]);
+	if (r == 0) {
+		setpgid(child, child);
+		r = setpgid(0, child) < 0 ? -errno : 0;
+	}
+	close(gate[1]);
+	if (child > 0)
+		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			;
+	return r;
+}
+
+/* Out of the group of everybody else in the tree, so that the keys reach us
+ * alone. A session's leader has to stay; whoever reads beside it is held. */
+static void leave_group(void)
+{
+	if (getpgrp() == getpid())
+		join_new_group();
+	else
+		setpgid(0, 0);
+}
+
+/* Ctrl-Z would stop us alone, in a group that no shell looks after. */
+static void disable_suspend(int tty)
+{
+	struct termios now;
+
+	if (tcgetattr(tty, &now) == 0) {
+		now.c_cc[VSUSP] = _POSIX_VDISABLE;
+		tcsetattr(tty, TCSANOW, &now);
+	}
+}
+
+EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
+{
+	ttylock_LockStatus granted;
+	struct ttylock_status status;
+	uint8_t saved[HANDOVER_SAVED_MAX];
+
+	if (t->taken)
+		return -EALREADY;
+	if (ttylock_get_status(t, id, &status) < 0 || status.state != TTYLOCK_GRANTED ||
+	    lock_last(t, id, &granted) < 0)
+		return -ENOENT;
+	if (foreground_elsewhere(t->tty, getpid()))
+		return -EIO;
+	struct taken *taken = calloc(1, sizeof(*taken));
+	if (!taken)
+		return -ENOMEM;
+
+	taken->group_before = getpgrp();
+	if (granted.dirty)
+		handover_repair(
+		    t->tty, taken->group_before, granted.saved.bytes, granted.saved.size);
+	handover_begin(&taken->handover, t->tty, taken->group_before);
+	disable_suspend(t->tty);
+	if (taken->handover.job_control)
+		leave_group();
+	taken->handover.group = getpgrp();
+	lock_save(t, id, saved, handover_save(&taken->handover, saved));
+	int r = handover_give(&taken->handover, getpgrp());
+	t->taken = taken;
+	t->taken_by = id;
+	if (r < 0)
+		ttylock_give_terminal(t);
+	return r;
+}
+
+EXPORT int ttylock_give_terminal(struct ttylock *t)
+{
+	struct taken *taken = t->taken;
+
+	if (!taken)
+		return -ENOENT;
+	t->taken = NULL;
+	handover_lend(&taken->handover);
+	if (taken->handover.job_control && getpgrp() != taken->group_before &&
+	    setpgid(0, taken->group_before) < 0)
+		setpgid(0, 0); /* the others are gone, and the group with them */
+	free(taken);
+	return 0;
+}
+
+EXPORT int ttylock_terminal(const struct ttylock *t)
+{
+	return t->tty;
+}

@@ -1,0 +1,507 @@
+/* links: tests/schedule/harness.o */
+/* The harness itself: threads, processes, programs and signals come in the order
+ * of the schedule, and a schedule that cannot come says why. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "schedule.h"
+
+#define REPEATS 1000
+
+/* What happened, in its order; seen by forked processes as well. */
+struct diary {
+	_Atomic unsigned n;
+	_Atomic char text[16];
+};
+
+static struct diary *diary;
+
+static void write_down(char c)
+{
+	diary->text[diary->n++ % sizeof(diary->text)] = c;
+}
+
+static bool begin_diary(void *context)
+{
+	(void)context;
+	diary->n = 0;
+	for (size_t i = 0; i < sizeof(diary->text); i++)
+		diary->text[i] = '\0';
+	return true;
+}
+
+static const char *wanted;
+
+static bool check_diary(void *context)
+{
+	(void)context;
+	for (size_t i = 0; i <= strlen(wanted); i++)
+		if (diary->text[i] != wanted[i])
+			return false;
+	return true;
+}
+
+static bool writes(const struct schedule *s, int times, const char *text)
+{
+	wanted = text;
+	return schedule_repeat(s, times, NULL);
+}
+
+static int lower(void *context)
+{
+	(void)context;
+	SYNC_POINT("lower.begun");
+	write_down('a');
+	SYNC_POINT("lower.half");
+	write_down('b');
+	return 0;
+}
+
+static int upper(void *context)
+{
+	(void)context;
+	write_down('A');
+	SYNC_POINT("upper.half");
+	write_down('B');
+	return 0;
+}
+
+/* --- orders ---------------------------------------------------------------- */
+
+static void test_threads_one_way(void **state)
+{
+	static const struct schedule s = {
+	    .title = "A first",
+	    .actors = {{"low", THREAD, .run = lower}, {"up", THREAD, .run = upper}},
+	    .steps = {{"low", UNTIL, "lower.half"}, {"up", FINISH}, {"low", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, REPEATS, "aABb"));
+}
+
+static void test_threads_other_way(void **state)
+{
+	static const struct schedule s = {
+	    .title = "B first",
+	    .actors = {{"low", THREAD, .run = lower}, {"up", THREAD, .run = upper}},
+	    .steps = {{"up", UNTIL, "upper.half"}, {"low", UNTIL, "lower.half"}, {"up", FINISH},
+		{"low", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, REPEATS, "AaBb"));
+}
+
+static void test_process_and_thread(void **state)
+{
+	static const struct schedule s = {
+	    .title = "a process and a thread",
+	    .actors = {{"low", PROCESS, .run = lower}, {"up", THREAD, .run = upper}},
+	    .steps = {{"low", UNTIL, "lower.half"}, {"up", UNTIL, "upper.half"}, {"low", FINISH},
+		{"up", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, REPEATS, "aAbB"));
+}
+
+static void test_killed_between(void **state)
+{
+	static const struct schedule s = {
+	    .title = "it dies half-way, and the other goes on",
+	    .actors = {{"low", PROCESS, .run = lower}, {"up", PROCESS, .run = upper}},
+	    .steps = {{"up", UNTIL, "upper.half"}, {"low", UNTIL, "lower.half"}, {"low", KILL},
+		{"up", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, REPEATS, "AaB"));
+}
+
+static bool half_written(void *context)
+{
+	(void)context;
+	return diary->n == 1;
+}
+
+static void test_check_between(void **state)
+{
+	static const struct schedule s = {
+	    .title = "a look at what is there in between",
+	    .actors = {{"low", PROCESS, .run = lower}},
+	    .steps = {{"low", UNTIL, "lower.half"},
+		{NULL, CHECK, "half of it is written", .check = half_written}, {"low", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, 10, "ab"));
+}
+
+/* --- signals --------------------------------------------------------------- */
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	write_down('(');
+	SYNC_POINT("handler.half");
+	write_down(')');
+}
+
+static int lower_with_handler(void *context)
+{
+	struct sigaction act = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &act, NULL);
+	errno = EDOM;
+	SYNC_POINT("lower.with-handler");
+	ACTOR_EXPECT(errno == EDOM);
+	return lower(context);
+}
+
+static const struct schedule signal_at_thread = {
+    .title = "a signal at a point: the handler runs there, and not later",
+    .actors = {{"low", THREAD, .run = lower_with_handler}, {"up", THREAD, .run = upper}},
+    .steps = {{"low", SIGNAL_AT, "lower.half", SIGINT}, {"up", FINISH}, {"low", FINISH}},
+    .before = begin_diary,
+    .after = check_diary,
+};
+
+static void test_signal_at_thread(void **state)
+{
+	(void)state;
+	assert_true(writes(&signal_at_thread, REPEATS, "a()ABb"));
+}
+
+static void test_signal_at_process(void **state)
+{
+	struct schedule s = signal_at_thread;
+
+	(void)state;
+	s.actors[0].kind = PROCESS;
+	assert_true(writes(&s, REPEATS, "a()ABb"));
+}
+
+static void test_stop_in_handler(void **state)
+{
+	static const struct schedule s = {
+	    .title = "the handler stops at a point of its own, on top of the first",
+	    .actors = {{"low", THREAD, .run = lower_with_handler}, {"up", THREAD, .run = upper}},
+	    .steps = {{"low", SIGNAL_AT, "lower.half", SIGINT}, {"low", UNTIL, "handler.half"},
+		{"up", FINISH}, {"low", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, REPEATS, "a(AB)b"));
+}
+
+static void test_dies_by_signal(void **state)
+{
+	static const struct schedule s = {
+	    .title = "a signal that is the end",
+	    .actors = {{"low", PROCESS, .run = lower}, {"up", PROCESS, .run = upper}},
+	    .steps = {{"low", SIGNAL_AT, "lower.half", SIGTERM}, {"low", DIES, .value = SIGTERM},
+		{"up", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, REPEATS, "aAB"));
+}
+
+/* A blocked or ignored signal has been dealt with, too. */
+static int ignoring(void *context)
+{
+	signal(SIGINT, SIG_IGN);
+	return lower(context);
+}
+
+static void test_ignored_signal(void **state)
+{
+	static const struct schedule s = {
+	    .title = "a signal that is ignored",
+	    .actors = {{"low", PROCESS, .run = ignoring}},
+	    .steps = {{"low", SIGNAL_AT, "lower.half", SIGINT}, {"low", FINISH}},
+	    .before = begin_diary,
+	    .after = check_diary,
+	};
+
+	(void)state;
+	assert_true(writes(&s, 100, "ab"));
+}
+
+/* --- programs that are not ours -------------------------------------------- */
+
+static char tally[] = "/tmp/tally.XXXXXX";
+static const char *const add_one[] = {BUILD_DIR "/tests/schedule/tally", tally, NULL};
+static const char *const child_adds_one[] = {BUILD_DIR "/tests/schedule/tally", "-c", tally, NULL};
+
+static bool begin_tally(void *context)
+{
+	int fd = open(tally, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	bool good = fd >= 0 && write(fd, "0\n", 2) == 2;
+
+	(void)context;
+	close(fd);
+	return good;
+}
+
+static bool check_tally(void *context)
+{
+	const int *number = context;
+	FILE *f = fopen(tally, "re");
+	int n = -1;
+
+	if (!f || fscanf(f, "%d", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n == *number;
+}
+
+static void test_programs(void **state)
+{
+	static const struct schedule lost = {
+	    .title = "one of two is lost",
+	    .actors = {{"A", PROGRAM, .argv = add_one}, {"B", PROGRAM, .argv = add_one}},
+	    .steps = {{"A", UNTIL, "tally.read"}, {"B", FINISH}, {"A", FINISH}},
+	    .before = begin_tally,
+	    .after = check_tally,
+	};
+	static const struct schedule kept = {
+	    .title = "none of two is lost",
+	    .actors = {{"A", PROGRAM, .argv = add_one}, {"B", PROGRAM, .argv = add_one}},
+	    .steps = {{"A", UNTIL, "tally.written"}, {"B", FINISH}, {"A", FINISH}},
+	    .before = begin_tally,
+	    .after = check_tally,
+	};
+
+	(void)state;
+	assert_true(schedule_repeat(&lost, 100, &(int){1}));
+	assert_true(schedule_repeat(&kept, 100, &(int){2}));
+}
+
+static void test_program_killed(void **state)
+{
+	static const struct schedule s = {
+	    .title = "a program is interrupted, and dies before it has written",
+	    .actors = {{"A", PROGRAM, .argv = add_one}, {"B", PROGRAM, .argv = add_one}},
+	    .steps = {{"A", SIGNAL_AT, "tally.read", SIGUSR1}, {"A", UNTIL, "tally.signalled"},
+		{"B", FINISH}, {"A", KILL}},
+	    .before = begin_tally,
+	    .after = check_tally,
+	};
+
+	(void)state;
+	assert_true(schedule_repeat(&s, 100, &(int){1}));
+}
+
+static void test_child_of_program(void **state)
+{
+	static const struct schedule s = {
+	    .title = "the child that a program starts dies before it has written",
+	    .actors = {{"A", PROGRAM, .argv = child_adds_one}, {"child", FOUND}},
+	    .steps = {{"A", GO}, {"child", UNTIL, "tally.read"}, {"child", KILL},
+		{"A", FINISH, .value = 2}},
+	    .before = begin_tally,
+	    .after = check_tally,
+	};
+
+	(void)state;
+	assert_true(schedule_repeat(&s, 100, &(int){0}));
+}
+
+/* --- schedules that do not come -------------------------------------------- */
+
+/* What it prints when it fails, to be freed. */
+static char *complaint(const struct schedule *given)
+{
+	struct schedule s = *given;
+	char *text = NULL;
+	size_t len;
+
+	s.out = open_memstream(&text, &len);
+	s.before = begin_diary;
+	s.patience_ms = 100;
+	assert_non_null(s.out);
+	assert_false(schedule_repeat(&s, 2, NULL));
+	fclose(s.out);
+	return text;
+}
+
+static void assert_complains(const struct schedule *s, const char *const *words)
+{
+	char *text = complaint(s);
+
+	for (; *words; words++) {
+		if (!strstr(text, *words))
+			fail_msg("not said: %s\n%s", *words, text);
+	}
+	free(text);
+}
+
+static void test_step_that_does_not_come(void **state)
+{
+	static const struct schedule s = {
+	    .title = "in vain",
+	    .actors = {{"low", THREAD, .run = lower}, {"up", PROCESS, .run = upper},
+		{"ghost", FOUND}},
+	    .steps = {{"low", UNTIL, "lower.half"}, {"up", GO}, {"ghost", UNTIL, "ghost.there"},
+		{"low", FINISH}},
+	};
+	static const char *const words[] = {
+	    "schedule \"in vain\": not in time",
+	    "ok  1 low goes on until lower.half",
+	    "->  3 ghost goes on until ghost.there   <- not in time",
+	    "     4 low goes on and ends with status 0",
+	    "low: stands at lower.half",
+	    "up: has ended with status 0",
+	    "ghost: has not come; its next stop is ghost.there",
+	    "in run 1 of 2",
+	    NULL,
+	};
+
+	(void)state;
+	assert_complains(&s, words);
+}
+
+static int fails(void *context)
+{
+	(void)context;
+	return 3;
+}
+
+static void test_other_end(void **state)
+{
+	static const struct schedule wrong_status = {
+	    .title = "fails",
+	    .actors = {{"A", PROCESS, .run = fails}},
+	    .steps = {{"A", FINISH}},
+	};
+	static const struct schedule too_early = {
+	    .title = "never there",
+	    .actors = {{"A", PROCESS, .run = fails}},
+	    .steps = {{"A", UNTIL, "a.there"}},
+	};
+
+	(void)state;
+	assert_complains(&wrong_status,
+	    (const char *const[]){"it has ended otherwise", "A: has ended with status 3", NULL});
+	assert_complains(&too_early,
+	    (const char *const[]){"it has ended instead", "A: has ended with status 3", NULL});
+}
+
+static void test_wrong_schedules(void **state)
+{
+	static const struct schedule nobody = {
+	    .title = "nobody",
+	    .actors = {{"A", THREAD, .run = lower}},
+	    .steps = {{"B", FINISH}},
+	};
+	static const struct schedule thread_killed = {
+	    .title = "thread",
+	    .actors = {{"A", THREAD, .run = lower}},
+	    .steps = {{"A", KILL}},
+	};
+
+	(void)state;
+	assert_complains(&nobody, (const char *const[]){"no such actor", NULL});
+	assert_complains(
+	    &thread_killed, (const char *const[]){"a thread does not die alone", NULL});
+}
+
+/* --- what is left ---------------------------------------------------------- */
+
+static int descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void test_leaves_nothing(void **state)
+{
+	static const struct schedule s = {
+	    .title = "everybody is left in the middle",
+	    .actors = {{"A", THREAD, .run = lower}, {"B", PROCESS, .run = upper},
+		{"C", PROGRAM, .argv = add_one}},
+	    .steps = {{"A", UNTIL, "lower.half"}, {"B", UNTIL, "upper.half"},
+		{"C", UNTIL, "tally.read"}},
+	};
+	int before = descriptors();
+
+	(void)state;
+	assert_true(begin_tally(NULL));
+	assert_true(schedule_repeat(&s, 20, NULL));
+	assert_int_equal(descriptors(), before);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static int set_up_all(void **state)
+{
+	int fd = mkstemp(tally);
+
+	(void)state;
+	diary =
+	    mmap(NULL, sizeof(*diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return fd < 0 || close(fd) < 0 || diary == MAP_FAILED ? -1 : 0;
+}
+
+static int tear_down_all(void **state)
+{
+	(void)state;
+	return unlink(tally);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_threads_one_way),
+	    cmocka_unit_test(test_threads_other_way),
+	    cmocka_unit_test(test_process_and_thread),
+	    cmocka_unit_test(test_killed_between),
+	    cmocka_unit_test(test_check_between),
+	    cmocka_unit_test(test_signal_at_thread),
+	    cmocka_unit_test(test_signal_at_process),
+	    cmocka_unit_test(test_stop_in_handler),
+	    cmocka_unit_test(test_dies_by_signal),
+	    cmocka_unit_test(test_ignored_signal),
+	    cmocka_unit_test(test_programs),
+	    cmocka_unit_test(test_program_killed),
+	    cmocka_unit_test(test_child_of_program),
+	    cmocka_unit_test(test_step_that_does_not_come),
+	    cmocka_unit_test(test_other_end),
+	    cmocka_unit_test(test_wrong_schedules),
+	    cmocka_unit_test(test_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, set_up_all, tear_down_all);
+}

@@ -1,0 +1,102 @@
+/* links: daemon/policy.o */
+/* Who may do what, and how much of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "daemon/policy.h"
+
+static void detail_is_for_self_owner_and_root(void **state)
+{
+	static const struct {
+		uint32_t uid, request_uid, terminal_uid;
+		enum policy_verdict want;
+	} cases[] = {
+	    {1000, 1000, 1001, POLICY_ALLOW},
+	    {1001, 1000, 1001, POLICY_ALLOW},
+	    {1002, 1000, 1001, POLICY_DENY},
+	    {0, 1000, 1001, POLICY_ALLOW},
+	    {1000, 0, 0, POLICY_DENY},
+	    {1000, 0, (uint32_t)-1, POLICY_DENY}, /* the device is gone */
+	    {POLICY_UID_OVERFLOW, POLICY_UID_OVERFLOW, POLICY_UID_OVERFLOW, POLICY_DENY},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct policy_case c = {
+		    .uid = cases[i].uid,
+		    .request_uid = cases[i].request_uid,
+		    .terminal_uid = cases[i].terminal_uid,
+		};
+
+		assert_int_equal(policy_decide(POLICY_SEE, &c), cases[i].want);
+		assert_int_equal(policy_decide(POLICY_STEER, &c), cases[i].want);
+	}
+}
+
+static void overflow_uid_may_nothing(void **state)
+{
+	struct policy_case c = {.uid = POLICY_UID_OVERFLOW, .total = 1000};
+
+	(void)state;
+	assert_int_equal(policy_decide(POLICY_CONNECT, &c), POLICY_DENY);
+	assert_int_equal(policy_decide(POLICY_LINGER, &c), POLICY_DENY);
+	assert_int_equal(policy_decide(POLICY_TERMINAL, &c), POLICY_DENY);
+	assert_int_equal(policy_decide(POLICY_LOCK, &c), POLICY_DENY);
+}
+
+/* How many a user gets when it takes as many as it can. */
+static uint32_t take_all(uint32_t uid, uint32_t others, uint32_t total)
+{
+	struct policy_case c = {.uid = uid, .others = others, .total = total};
+
+	while (policy_decide(POLICY_LOCK, &c) == POLICY_ALLOW)
+		c.mine++;
+	return c.mine;
+}
+
+static void nobody_takes_everything(void **state)
+{
+	uint32_t used = 0;
+
+	(void)state;
+	/* One user after the other takes all it can; each next one still gets
+	 * something, and root gets what is kept for it. */
+	for (uint32_t uid = 1; uid <= 8; uid++) {
+		uint32_t got = take_all(uid, used, 1600);
+
+		assert_true(got > 0);
+		assert_true(uid > 1 || got == 750);
+		used += got;
+	}
+	assert_true(used <= 1500);
+	assert_int_equal(take_all(0, used, 1600), 1600 - used);
+	assert_int_equal(take_all(9, 1600, 1600), 0);
+	/* The queue of 10,000 that is promised to one user. */
+	assert_true(take_all(1, 0, POLICY_REQUESTS_MAX) > 10000);
+}
+
+static void few_may_stay_without_hello(void **state)
+{
+	struct policy_case c = {.uid = 5, .mine = POLICY_UNGREETED_MAX - 1};
+
+	(void)state;
+	assert_int_equal(policy_decide(POLICY_LINGER, &c), POLICY_ALLOW);
+	c.mine++;
+	assert_int_equal(policy_decide(POLICY_LINGER, &c), POLICY_QUOTA);
+	c.uid = 0;
+	assert_int_equal(policy_decide(POLICY_LINGER, &c), POLICY_ALLOW);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(detail_is_for_self_owner_and_root),
+	    cmocka_unit_test(overflow_uid_may_nothing),
+	    cmocka_unit_test(nobody_takes_everything),
+	    cmocka_unit_test(few_may_stay_without_hello),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,79 @@
+/* links: daemon/text.o */
+/* Strings from outside, made harmless. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "daemon/text.h"
+
+static void clean_cases(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+	    {"", ""},
+	    {"plain", "plain"},
+	    {"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9b",
+		"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9b"},
+	    {"\x1b[2Jgone\n\r\t\x7f", "?[2Jgone????"},
+	    {"\xc2\x9b"
+	     "31m",
+		"?31m"}, /* CSI as C1 */
+	    {"\xe2\x80\xae"
+	     "exe",
+		"?exe"},	   /* right-to-left override */
+	    {"\xe2\x80\xa8", "?"}, /* line separator */
+	    {"\xff\xfe", "??"},
+	    {"\xc0\xaf", "??"}, /* overlong '/' */
+	    {"\xe0\x80\xaf", "???"},
+	    {"\xed\xa0\x80", "???"},	  /* surrogate */
+	    {"\xf4\x90\x80\x80", "????"}, /* beyond Unicode */
+	    {"cut\xe2\x82", "cut??"},
+	    {") 1 (", ") 1 ("},
+	};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		text_clean(out, sizeof(out), cases[i].in, strlen(cases[i].in));
+		assert_string_equal(out, cases[i].out);
+	}
+}
+
+static void no_character_is_cut(void **state)
+{
+	char out[4];
+
+	(void)state;
+	text_clean(out, sizeof(out), "ab\xc3\xa9", 4);
+	assert_string_equal(out, "ab");
+	text_clean(out, sizeof(out), "abcdef", 6);
+	assert_string_equal(out, "abc");
+	text_clean(out, 1, "abc", 3);
+	assert_string_equal(out, "");
+}
+
+static void no_terminator_needed(void **state)
+{
+	char in[3] = {'a', 'b', 'c'}, out[8];
+
+	(void)state;
+	text_clean(out, sizeof(out), in, sizeof(in));
+	assert_string_equal(out, "abc");
+	text_clean(out, sizeof(out), "ab\0cd", 5);
+	assert_string_equal(out, "ab");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(clean_cases),
+	    cmocka_unit_test(no_character_is_cut),
+	    cmocka_unit_test(no_terminator_needed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
