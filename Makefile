@@ -31,6 +31,7 @@ NANOPB   := -l:libprotobuf-nanopb.a
 PROTO    := ttylock.pb frame
 DAEMON   := $(patsubst daemon/%.c,%,$(wildcard daemon/*.c))
 LIB      := $(patsubst client/lib/%.c,%,$(wildcard client/lib/*.c))
+CRASH    := $(patsubst client/crash/%.c,%,$(wildcard client/crash/*.c))
 PRELOAD  := $(patsubst client/preload/%.c,%,$(wildcard client/preload/*.c))
 SHELL_C  := $(patsubst client/shell/%.c,%,$(wildcard client/shell/*.c))
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
@@ -42,6 +43,7 @@ HELPERS  := $(patsubst tests/e2e/programs/%.c,$(BUILD)/tests/programs/%,$(wildca
 proto_o   := $(PROTO:%=$(BUILD)/proto/%.o)
 daemon_o  := $(DAEMON:%=$(BUILD)/daemon/%.o)
 lib_o     := $(LIB:%=$(BUILD)/client/lib/%.o)
+crash_o   := $(CRASH:%=$(BUILD)/client/crash/%.o)
 preload_o := $(PRELOAD:%=$(BUILD)/client/preload/%.o)
 shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
 
@@ -68,22 +70,22 @@ $(BUILD)/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
 $(BUILD)/ttylockd: $(daemon_o) $(proto_o)
 	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -lsystemd
 
-$(BUILD)/ttylock: $(shell_o) $(lib_o) $(proto_o)
+$(BUILD)/ttylock: $(shell_o) $(lib_o) $(crash_o) $(proto_o)
 	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -ljansson
 
-$(BUILD)/libttylock.so: $(lib_o) $(proto_o) client/lib/libttylock.map
+$(BUILD)/libttylock.so: $(lib_o) $(crash_o) $(proto_o) client/lib/libttylock.map
 	$(CC) $(ldflags) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/lib/libttylock.map \
 		-Wl,-z,defs -o $@ $(filter %.o,$^) $(NANOPB)
 	ln -sf libttylock.so $(BUILD)/$(SONAME)
 
-$(BUILD)/libttylock-preload.so: $(preload_o) client/preload/preload.map
+$(BUILD)/libttylock-preload.so: $(preload_o) $(crash_o) client/preload/preload.map
 	$(CC) $(ldflags) -shared -Wl,--version-script=client/preload/preload.map -o $@ $(filter %.o,$^)
 
 $(BUILD)/ttylock.pc: client/lib/ttylock.pc.in Makefile
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(incdir)|; s|@version@|$(VERSION)|' $< >$@
 
 # It is loaded into programs that have not the sanitizers' runtime.
-$(preload_o) $(BUILD)/libttylock-preload.so: override SAN :=
+$(crash_o) $(preload_o) $(BUILD)/libttylock-preload.so: override SAN :=
 
 # Unoptimised, so that a debugger shows every local of the examples.
 $(BUILD)/examples/%: examples/%.c client/include/ttylock.h | $(BUILD)/libttylock.so

@@ -10,6 +10,7 @@
 
 #include "log.h"
 #include "policy.h"
+#include "sync_point.h"
 
 /* Dirty terminals with nobody there that are remembered at a time. */
 #define KEPT_MAX 256
@@ -291,11 +292,13 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 	unkeep(b, k->terminal);
 	if (change.outcome == LOCKTABLE_GRANTED) {
 		tell_granted(b, k, &change.grant);
+		SYNC_POINT("broker.granted");
 		return;
 	}
 	tell_log(k, "queued", NULL);
 	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
 	tell_watchers(b, ttylock_EventKind_EVENT_QUEUED, k, change.position);
+	SYNC_POINT("broker.queued");
 }
 
 /* What a change that ended a request means for everybody but its owner. */
@@ -359,8 +362,10 @@ void broker_end(struct broker *b, struct ticket *k, enum broker_cause cause)
 	/* The owner of a hold that is forced open has put nothing in order. */
 	enum locktable_end end = cause == BROKER_OWN ? LOCKTABLE_CLEAN : LOCKTABLE_DIRTY;
 
-	if (locktable_find(b->table, k->id, &view) && view.holds)
+	if (locktable_find(b->table, k->id, &view) && view.holds) {
 		settle_next(b, k->terminal);
+		SYNC_POINT("broker.settled-not-released");
+	}
 	locktable_release(b->table, k->id, end, &change);
 	ended(b, k, cause, &change);
 }

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "peer.h"
 #include "policy.h"
+#include "sync_point.h"
 
 /* Connections taken at a time: those that are in have their turn too. */
 #define ACCEPT_MAX 64
@@ -262,6 +263,7 @@ struct server *server_new(int listener, bool on_demand)
 
 int server_run(struct server *s)
 {
+	SYNC_POINT("server.ready");
 	return event_base_dispatch(s->base) < 0 ? -EIO : 0;
 }
 

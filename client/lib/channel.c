@@ -2,12 +2,97 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "deadline.h"
+
+/* --- what the child of a fork must not keep ------------------------------- */
+
+static struct {
+	pthread_mutex_t lock; /* never held while waiting */
+	pthread_once_t once;
+	struct channel *first;
+} channels = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_ONCE_INIT, NULL};
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&channels.lock);
+}
+
+static void after_fork_parent(void)
+{
+	pthread_mutex_unlock(&channels.lock);
+}
+
+static void after_fork_child(void)
+{
+	for (struct channel *c = channels.first; c; c = c->next) {
+		close(c->fd);
+		c->fd = -1;
+	}
+	channels.first = NULL;
+	pthread_mutex_init(&channels.lock, NULL);
+}
+
+static void set_up(void)
+{
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+static int open_socket(struct channel *c)
+{
+	pthread_once(&channels.once, set_up);
+	pthread_mutex_lock(&channels.lock);
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r = c->fd < 0 ? -errno : 0;
+	if (r == 0) {
+		c->next = channels.first;
+		channels.first = c;
+	}
+	pthread_mutex_unlock(&channels.lock);
+	return r;
+}
+
+/* Where the list points to it. */
+static struct channel **find_locked(const struct channel *c)
+{
+	struct channel **at = &channels.first;
+
+	while (*at && *at != c)
+		at = &(*at)->next;
+	return at;
+}
+
+void channel_close(struct channel *c)
+{
+	pthread_mutex_lock(&channels.lock);
+	struct channel **at = find_locked(c);
+	if (*at)
+		*at = c->next;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	c->len = 0;
+	pthread_mutex_unlock(&channels.lock);
+}
+
+void channel_move(struct channel *to, struct channel *from)
+{
+	pthread_mutex_lock(&channels.lock);
+	struct channel **at = find_locked(from);
+	if (*at)
+		*at = to;
+	*to = *from;
+	from->fd = -1;
+	from->len = 0;
+	pthread_mutex_unlock(&channels.lock);
+}
+
+/* --- connecting ----------------------------------------------------------- */
 
 /* 0 when ready, -ETIMEDOUT, or -errno. */
 static int wait_for(int fd, short events, int64_t deadline)
@@ -51,29 +136,19 @@ int channel_connect(struct channel *c, const char *path, int64_t deadline)
 		return -ENAMETOOLONG;
 	strcpy(addr.sun_path, path);
 
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	int r = connect_until(fd, &addr, deadline);
-	if (r == 0)
-		r = check_listener(fd);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	c->fd = fd;
 	c->len = 0;
-	return 0;
+	int r = open_socket(c);
+	if (r < 0)
+		return r;
+	r = connect_until(c->fd, &addr, deadline);
+	if (r == 0)
+		r = check_listener(c->fd);
+	if (r < 0)
+		channel_close(c);
+	return r;
 }
 
-void channel_close(struct channel *c)
-{
-	if (c->fd >= 0)
-		close(c->fd);
-	/* Other threads look at it to see whether it is open. */
-	__atomic_store_n(&c->fd, -1, __ATOMIC_RELAXED);
-	c->len = 0;
-}
+/* --- frames --------------------------------------------------------------- */
 
 static int is_gone(int err)
 {

@@ -2,7 +2,8 @@
  *
  * Owns the socket and a receive buffer. Knows frames, not what they mean.
  * Never raises SIGPIPE; every wait has a deadline (deadline.h) and ends early
- * with -EINTR.
+ * with -EINTR. In the child of a fork all channels are closed: a socket that it
+ * held open would hide its parent's death from the daemon.
  */
 #ifndef TTYLOCK_CHANNEL_H
 #define TTYLOCK_CHANNEL_H
@@ -13,6 +14,7 @@
 
 struct channel {
 	int fd;
+	struct channel *next; // the process's open channels
 	size_t len;
 	uint8_t buf[4 * FRAME_MAX];
 };
@@ -21,6 +23,9 @@ struct channel {
  * as us. 0; -EPERM: it does not; -ETIMEDOUT; what connect(2) returns. */
 int channel_connect(struct channel *c, const char *path, int64_t deadline);
 void channel_close(struct channel *c);
+
+/* *from is as if it had been closed afterwards; *to must be closed before. */
+void channel_move(struct channel *to, struct channel *from);
 
 /* Sends one frame, with the descriptor passed unless it is -1. 0, -ECONNRESET
  * (the other end is gone), -ETIMEDOUT, -EINTR, -EINVAL. A frame is sent whole

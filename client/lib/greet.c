@@ -9,8 +9,6 @@
 #include "launch.h"
 #include "request.h"
 
-#define OPEN_TIMEOUT_MS 5000
-
 static uint64_t tree_of_environment(void)
 {
 	const char *tree = secure_getenv("TTYLOCK_TREE");
@@ -66,10 +64,9 @@ static int greet_first(
 	return is_absent(r) ? -ENOENT : r;
 }
 
-int greet_any(struct channel *c, const struct addresses *a, unsigned flags, struct greeting *out)
+int greet_any(struct channel *c, const struct addresses *a, unsigned flags, struct greeting *out,
+    int64_t deadline)
 {
-	int64_t deadline = deadline_in(OPEN_TIMEOUT_MS);
-
 	for (;;) {
 		int r = greet_first(c, a, out, deadline);
 		if (r == -ENOENT && (flags & TTYLOCK_START)) {

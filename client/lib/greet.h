@@ -17,6 +17,7 @@ int greet_at(struct channel *c, const char *path, struct greeting *out, int64_t 
 
 /* Connects to the first of the addresses that answers; with TTYLOCK_START in
  * flags starts a daemon at the last one when none does. */
-int greet_any(struct channel *c, const struct addresses *a, unsigned flags, struct greeting *out);
+int greet_any(struct channel *c, const struct addresses *a, unsigned flags, struct greeting *out,
+    int64_t deadline);
 
 #endif

@@ -18,7 +18,7 @@ static int ask(struct channel *c, const ttylock_Envelope *question, int64_t dead
 
 	int r = addresses_find(&a);
 	if (r == 0)
-		r = greet_any(c, &a, 0, &g);
+		r = greet_any(c, &a, 0, &g, deadline);
 	if (r == -ENOENT)
 		return 1;
 	if (r < 0)

@@ -6,40 +6,51 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "deadline.h"
 #include "greet.h"
+#include "inherit.h"
 
+#define OPEN_TIMEOUT_MS 5000
 #define SEND_TIMEOUT_MS 5000
 
 /* --- the links of this process -------------------------------------------- */
 
 static struct {
-	pthread_mutex_t lock;	 /* of the list and the counts; never held while waiting */
+	pthread_mutex_t lock;	 /* of the list and the counts; before a link's own */
 	pthread_mutex_t opening; /* held while one connects, so that two do not */
 	pthread_once_t once;
 	struct link *first;
 } links = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_ONCE_INIT, NULL};
 
+/* No other thread is in the middle of changing what the child looks at. */
 static void before_fork(void)
 {
 	pthread_mutex_lock(&links.lock);
+	for (struct link *l = links.first; l; l = l->next)
+		pthread_mutex_lock(&l->lock);
 }
 
 static void after_fork_parent(void)
 {
+	for (struct link *l = links.first; l; l = l->next)
+		pthread_mutex_unlock(&l->lock);
 	pthread_mutex_unlock(&links.lock);
 }
 
-/* The child keeps nothing of the parent's: a socket that it held open would
- * hide the parent's death from the daemon. The links themselves stay, for the
- * handles that still point to them, and are recognised by their owner. */
+/* The links themselves stay, for the handles that still point to them, and are
+ * recognised by their owner; channel.c has closed their sockets. */
 static void after_fork_child(void)
 {
-	for (struct link *l = links.first; l; l = l->next)
-		if (l->channel.fd >= 0)
-			close(l->channel.fd);
+	for (struct link *l = links.first; l; l = l->next) {
+		for (const struct request *q = l->requests.first; q; q = q->next)
+			if (q->state == TTYLOCK_GRANTED && q->last.token.size == INHERIT_TOKEN)
+				inherit_remember(q->last.token.bytes);
+		pthread_mutex_init(&l->lock, NULL);
+		close(l->nudge);
+	}
 	links.first = NULL;
 	pthread_mutex_init(&links.lock, NULL);
 	pthread_mutex_init(&links.opening, NULL);
@@ -52,7 +63,7 @@ static void set_up(void)
 
 bool link_is_alive(const struct link *l)
 {
-	return l->owner == getpid() && __atomic_load_n(&l->channel.fd, __ATOMIC_RELAXED) >= 0;
+	return l->owner == getpid() && !__atomic_load_n(&l->lost, __ATOMIC_ACQUIRE);
 }
 
 static struct link *find(const struct addresses *a)
@@ -92,7 +103,8 @@ static int connect_new(struct link **outp, const struct addresses *a, unsigned f
 		return -ENOMEM;
 	l->channel.fd = -1;
 	l->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int r = l->nudge < 0 ? -errno : greet_any(&l->channel, a, flags, &g);
+	int r = l->nudge < 0 ? -errno
+			     : greet_any(&l->channel, a, flags, &g, deadline_in(OPEN_TIMEOUT_MS));
 	if (r < 0) {
 		link_free(l);
 		return r;
@@ -158,11 +170,40 @@ int link_connect_beside(const struct link *l, struct channel *c, int64_t deadlin
 
 /* --- sending -------------------------------------------------------------- */
 
+/* Whoever waits for one of its requests looks again. */
+static void tell(struct link *l, const struct request *q)
+{
+	if (q)
+		request_tell(q);
+	if (l->led)
+		eventfd_write(l->nudge, 1);
+}
+
+static void lose_locked(struct link *l)
+{
+	if (l->owner != getpid())
+		return;
+	shutdown(l->channel.fd, SHUT_RDWR);
+	__atomic_store_n(&l->lost, true, __ATOMIC_RELEASE);
+	requests_lose(&l->requests);
+	tell(l, NULL);
+}
+
+/* A signal does not keep it from being sent. */
 static int send_locked(struct link *l, const ttylock_Envelope *e, int passed)
 {
+	int64_t deadline = deadline_in(SEND_TIMEOUT_MS);
+	int r;
+
 	if (!link_is_alive(l))
 		return -ECONNRESET;
-	return channel_send(&l->channel, e, passed, deadline_in(SEND_TIMEOUT_MS));
+	do {
+		r = channel_send(&l->channel, e, passed, deadline);
+	} while (r == -EINTR);
+	if (r == 0 || r == -EINVAL || r == -EMSGSIZE)
+		return r;
+	lose_locked(l);
+	return -ECONNRESET;
 }
 
 int link_send(struct link *l, const ttylock_Envelope *e)
@@ -213,6 +254,15 @@ void link_forget_terminal(struct link *l, int terminal)
 
 /* --- receiving ------------------------------------------------------------ */
 
+static unsigned count_terminals(const struct link *l)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < LINK_TERMINALS; i++)
+		n += l->terminals[i].users > 0;
+	return n;
+}
+
 static void take_frame(struct link *l, const ttylock_Envelope *e)
 {
 	switch (e->which_body) {
@@ -220,7 +270,11 @@ static void take_frame(struct link *l, const ttylock_Envelope *e)
 		requests_update(&l->requests, &e->body.lock_status);
 		break;
 	case ttylock_Envelope_error_tag:
-		requests_refuse(&l->requests, &e->body.error);
+		/* One that names no request is about a terminal: of which, is
+		 * clear only where there is one. Else the requests for it will
+		 * be refused by themselves. */
+		if (e->body.error.ref || count_terminals(l) == 1)
+			requests_refuse(&l->requests, &e->body.error);
 		break;
 	case ttylock_Envelope_event_tag:
 		if (l->on_event)
@@ -241,9 +295,7 @@ static int drain_locked(struct link *l)
 		if (r == 0 || r == -EINTR)
 			return frames;
 		if (r < 0) {
-			if (l->owner == getpid())
-				channel_close(&l->channel);
-			requests_lose(&l->requests);
+			lose_locked(l);
 			return -ECONNRESET;
 		}
 		take_frame(l, &e);
@@ -257,6 +309,8 @@ int link_drain(struct link *l)
 		return -ECONNRESET;
 	pthread_mutex_lock(&l->lock);
 	int r = drain_locked(l);
+	if (r != 0)
+		tell(l, NULL); /* it may have been for the one who polls */
 	pthread_mutex_unlock(&l->lock);
 	return r;
 }
@@ -288,11 +342,15 @@ static int follow(struct link *l, uint64_t id, int wake, int64_t deadline)
 
 	if (news < 0)
 		return -errno;
-	requests_find(&l->requests, id)->news = news;
-	int r = poll_unlocked(l, wake, news, -1, deadline);
 	struct request *q = requests_find(&l->requests, id);
-	if (q)
+	q->news = news;
+	q->follows = true;
+	int r = poll_unlocked(l, wake, news, -1, deadline);
+	q = requests_find(&l->requests, id);
+	if (q) {
 		q->news = -1;
+		q->follows = false;
+	}
 	close(news);
 	return r;
 }
@@ -363,8 +421,7 @@ int link_end_request(struct link *l, uint64_t id, const ttylock_Envelope *e)
 	if (q) {
 		bool lives = q->state == TTYLOCK_QUEUED || q->state == TTYLOCK_GRANTED;
 		r = lives ? send_locked(l, e, -1) : q->state == TTYLOCK_LOST ? -ECONNRESET : 0;
-		request_tell(q); /* a thread may wait for it */
-		eventfd_write(l->nudge, 1);
+		tell(l, q); /* a thread may wait for it */
 		requests_remove(&l->requests, id);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -384,7 +441,7 @@ void link_withdraw(struct link *l, uint64_t id)
 	if (q && q->state == TTYLOCK_QUEUED) {
 		send_locked(l, &e, -1);
 		q->state = TTYLOCK_CANCELLED;
-		request_tell(q);
+		tell(l, q);
 	}
 	pthread_mutex_unlock(&l->lock);
 }

@@ -5,6 +5,9 @@
  * for an answer share the reading: one of them polls the socket for all, and
  * passes that on when its own answer has come. After fork() the child has
  * none: its copies of the sockets are closed, and it opens links of its own.
+ *
+ * A link on which a frame could not be sent is lost: it is shut down, so that
+ * the daemon does not go on believing what was to be ended.
  */
 #ifndef TTYLOCK_LINK_H
 #define TTYLOCK_LINK_H
@@ -29,6 +32,7 @@ struct link {
 	pthread_mutex_t lock; /* for all below */
 	struct channel channel;
 	struct requests requests;
+	bool lost; /* atomic: of no more use; the socket stays for those who poll it */
 	bool led;  /* a thread polls the socket */
 	int nudge; /* an eventfd: that thread should look again */
 	struct {
@@ -71,7 +75,7 @@ uint64_t link_request_of(struct link *l, const void *handle);
 int link_status(struct link *l, uint64_t id, struct ttylock_status *out);
 int link_last(struct link *l, uint64_t id, ttylock_LockStatus *out);
 
-/* Sends a frame. 0, -ECONNRESET, -ETIMEDOUT, -EINVAL. */
+/* Sends a frame. 0, -ECONNRESET, -EINVAL. */
 int link_send(struct link *l, const ttylock_Envelope *e);
 
 /* Takes in what has come, without waiting, and tells who waits for it.

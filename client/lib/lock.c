@@ -10,6 +10,7 @@
 
 #include "deadline.h"
 #include "export.h"
+#include "inherit.h"
 #include "sigint.h"
 
 /* --- asking --------------------------------------------------------------- */
@@ -44,6 +45,7 @@ static int fill_wish(ttylock_LockRequest *m, const struct ttylock_wish *wish)
 		copy_text(m->text, sizeof(m->text), wish->text);
 	m->subject_pid = wish->subject;
 	m->nonblock = wish->nonblock;
+	m->under.size = (pb_size_t)inherit_token(m->under.bytes);
 	return 0;
 }
 

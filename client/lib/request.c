@@ -121,7 +121,7 @@ void requests_refuse(struct requests *all, const ttylock_Error *error)
 void requests_wake_one(const struct requests *all)
 {
 	for (const struct request *r = all->first; r; r = r->next) {
-		if (r->news >= 0 && r->state == TTYLOCK_QUEUED) {
+		if (r->follows && r->state == TTYLOCK_QUEUED) {
 			request_tell(r);
 			return;
 		}

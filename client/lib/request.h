@@ -11,6 +11,7 @@ struct request {
 	enum ttylock_state state;
 	int error;
 	int news;	    /* an eventfd that is written to when the state changes; -1: none */
+	bool follows;	    /* a thread waits at news, and can take over the reading */
 	const void *handle; /* whose it is */
 	ttylock_LockStatus last; /* the daemon's last word */
 };
@@ -31,7 +32,7 @@ void requests_clear(struct requests *all);
 void requests_update(struct requests *all, const ttylock_LockStatus *status);
 /* Takes in an Error: for one request, or (ref 0) for all that are not answered. */
 void requests_refuse(struct requests *all, const ttylock_Error *error);
-/* Tells one of those who wait for news to look for itself. */
+/* Tells one of those who follow to look for itself. */
 void requests_wake_one(const struct requests *all);
 /* All of them are lost: the daemon is gone. */
 void requests_lose(struct requests *all);

@@ -73,18 +73,19 @@ static int check_process(const struct job *j)
 
 /* Ctrl-Z in the debugger: the tree's agent stops, so the shell above it takes
  * the terminal; when that gives it back to the tree, the debugger goes on. */
-static void suspend_tree(struct session *s)
+static bool suspend_tree(struct session *s)
 {
 	int tty = s->turn->lock->tty;
 	pid_t agent = tree_agent(), front = tcgetpgrp(tty);
 	int64_t deadline = deadline_in(1000);
 
 	if (!agent || front <= 0 || kill(agent, SIGTSTP) < 0)
-		return;
+		return true;
 	while (tcgetpgrp(tty) == front && deadline_left(deadline) > 0)
 		poll(NULL, 0, 20);
 	while (tcgetpgrp(tty) != front && tree_agent())
 		poll(NULL, 0, 100);
+	return true;
 }
 
 static int debug_in_turn(struct job *j)
@@ -153,7 +154,10 @@ static int wait_and_debug(struct job *j)
 	r = turn_take(&j->turn, &wish, j->options.timeout_ms);
 	if (r < 0)
 		return explain(j, r);
-	int status = debug_in_turn(j);
+	/* Somebody else may have attached to it meanwhile. */
+	int status = check_process(j);
+	if (status == 0)
+		status = debug_in_turn(j);
 	turn_end(&j->turn);
 	return status;
 }

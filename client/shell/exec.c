@@ -1,21 +1,42 @@
 /* ttylock exec: hold the terminal while a command runs. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lib/foreground.h"
 #include "command.h"
 #include "options.h"
 #include "session.h"
 
+/* Whether a signal that ends us waits to be read, or the program has died. */
+static bool is_ending(void)
+{
+	siginfo_t died = {0};
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGHUP) ||
+	       sigismember(&pending, SIGQUIT) ||
+	       (waitid(P_ALL, 0, &died, WEXITED | WNOHANG | WNOWAIT) == 0 && died.si_pid);
+}
+
 /* As a shell's job would: the whole job stops, and the shell has the terminal
  * until it brings us back. Where there is no such shell the kernel does not
  * stop us, and the program just goes on. */
-static void stop_with_job(struct session *s)
+static bool stop_with_job(struct session *s)
 {
-	(void)s;
 	kill(0, SIGTSTP);
+	/* After `bg` the terminal is still the shell's, and the program waits. */
+	while (foreground_elsewhere(s->turn->lock->tty, getpid())) {
+		if (is_ending())
+			return false;
+		poll(NULL, 0, 100);
+	}
+	return true;
 }
 
 static void describe(char *out, size_t size, char *const *argv)
@@ -29,8 +50,9 @@ static void describe(char *out, size_t size, char *const *argv)
 static int hold_while(struct turn *t, char **argv)
 {
 	struct session s = {.turn = t, .argv = argv, .own_stdio = true, .suspended = stop_with_job};
-	int status = session_run(&s);
 
+	turn_pass_on(t);
+	int status = session_run(&s);
 	turn_end(t);
 	if (status >= 0)
 		return exit_status_of(status);

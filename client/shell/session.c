@@ -60,7 +60,8 @@ static void become(struct session *s, pid_t parent, int gate, int report)
 static void resume(struct session *s, pid_t pid)
 {
 	handover_lend(&s->turn->handover);
-	s->suspended(s);
+	if (!s->suspended(s))
+		return;
 	turn_give(s->turn, pid);
 	kill(-pid, SIGCONT);
 }

@@ -11,8 +11,9 @@ struct session {
 	char *const *argv;
 	bool own_stdio; /* keep 0, 1, 2 as they are rather than the terminal */
 	/* The program stopped itself (Ctrl-Z) and the terminal is lent back:
-	 * returns when it should go on. */
-	void (*suspended)(struct session *s);
+	 * returns true when it should go on, false when it or a signal to us
+	 * ended the wait. */
+	bool (*suspended)(struct session *s);
 };
 
 /* Starts the program in a process group of its own, gives that the terminal

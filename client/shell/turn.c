@@ -7,6 +7,7 @@
 
 #include "../lib/deadline.h"
 #include "../lib/foreground.h"
+#include "../lib/inherit.h"
 #include "command.h"
 #include "tree.h"
 
@@ -162,6 +163,14 @@ int turn_take(struct turn *t, const struct ttylock_wish *wish, int timeout_ms)
 	t->id = w.id;
 	note_down(t);
 	return 0;
+}
+
+void turn_pass_on(struct turn *t)
+{
+	ttylock_LockStatus granted;
+
+	if (lock_last(t->lock, t->id, &granted) == 0 && granted.token.size == INHERIT_TOKEN)
+		inherit_setenv(granted.token.bytes);
 }
 
 void turn_give(struct turn *t, pid_t pgrp)

@@ -28,6 +28,9 @@ struct turn {
  * -ENXIO: its tree has ended while the job was in the background. */
 int turn_take(struct turn *t, const struct ttylock_wish *wish, int timeout_ms);
 
+/* Lets what we start ask for the terminal on top of us. */
+void turn_pass_on(struct turn *t);
+
 /* Gives pgrp the terminal, and leaves word of it with the daemon. */
 void turn_give(struct turn *t, pid_t pgrp);
 

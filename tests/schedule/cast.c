@@ -192,13 +192,15 @@ bool cast_end(struct cast *c, int ms)
 {
 	bool all = true;
 
+	/* Where they stand, before anybody is let go. */
+	for (size_t i = 0; i < c->n; i++)
+		if (c->members[i].pidfd >= 0)
+			end_process(&c->members[i]);
 	c->board->over = true;
 	for (size_t i = 0; i < c->n; i++)
 		board_let(c->members[i].slot, UINT32_MAX);
 	for (size_t i = 0; i < c->n; i++) {
 		struct cast_member *m = &c->members[i];
-		if (m->pidfd >= 0)
-			end_process(m);
 		if (m->has_thread && await_end(m, ms))
 			pthread_join(m->thread, NULL);
 		else if (m->has_thread)

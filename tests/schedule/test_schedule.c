@@ -1,5 +1,5 @@
 /* links: tests/schedule/harness.o */
-/* The harness itself: threads, processes, programs and signals come in the order
+/* The harness itself: threads, processes and signals come in the order
  * of the schedule, and a schedule that cannot come says why. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,14 +7,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "schedule.h"
 
@@ -255,87 +252,6 @@ static void test_ignored_signal(void **state)
 	assert_true(writes(&s, 100, "ab"));
 }
 
-/* --- programs that are not ours -------------------------------------------- */
-
-static char tally[] = "/tmp/tally.XXXXXX";
-static const char *const add_one[] = {BUILD_DIR "/tests/schedule/tally", tally, NULL};
-static const char *const child_adds_one[] = {BUILD_DIR "/tests/schedule/tally", "-c", tally, NULL};
-
-static bool begin_tally(void *context)
-{
-	int fd = open(tally, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	bool good = fd >= 0 && write(fd, "0\n", 2) == 2;
-
-	(void)context;
-	close(fd);
-	return good;
-}
-
-static bool check_tally(void *context)
-{
-	const int *number = context;
-	FILE *f = fopen(tally, "re");
-	int n = -1;
-
-	if (!f || fscanf(f, "%d", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n == *number;
-}
-
-static void test_programs(void **state)
-{
-	static const struct schedule lost = {
-	    .title = "one of two is lost",
-	    .actors = {{"A", PROGRAM, .argv = add_one}, {"B", PROGRAM, .argv = add_one}},
-	    .steps = {{"A", UNTIL, "tally.read"}, {"B", FINISH}, {"A", FINISH}},
-	    .before = begin_tally,
-	    .after = check_tally,
-	};
-	static const struct schedule kept = {
-	    .title = "none of two is lost",
-	    .actors = {{"A", PROGRAM, .argv = add_one}, {"B", PROGRAM, .argv = add_one}},
-	    .steps = {{"A", UNTIL, "tally.written"}, {"B", FINISH}, {"A", FINISH}},
-	    .before = begin_tally,
-	    .after = check_tally,
-	};
-
-	(void)state;
-	assert_true(schedule_repeat(&lost, 100, &(int){1}));
-	assert_true(schedule_repeat(&kept, 100, &(int){2}));
-}
-
-static void test_program_killed(void **state)
-{
-	static const struct schedule s = {
-	    .title = "a program is interrupted, and dies before it has written",
-	    .actors = {{"A", PROGRAM, .argv = add_one}, {"B", PROGRAM, .argv = add_one}},
-	    .steps = {{"A", SIGNAL_AT, "tally.read", SIGUSR1}, {"A", UNTIL, "tally.signalled"},
-		{"B", FINISH}, {"A", KILL}},
-	    .before = begin_tally,
-	    .after = check_tally,
-	};
-
-	(void)state;
-	assert_true(schedule_repeat(&s, 100, &(int){1}));
-}
-
-static void test_child_of_program(void **state)
-{
-	static const struct schedule s = {
-	    .title = "the child that a program starts dies before it has written",
-	    .actors = {{"A", PROGRAM, .argv = child_adds_one}, {"child", FOUND}},
-	    .steps = {{"A", GO}, {"child", UNTIL, "tally.read"}, {"child", KILL},
-		{"A", FINISH, .value = 2}},
-	    .before = begin_tally,
-	    .after = check_tally,
-	};
-
-	(void)state;
-	assert_true(schedule_repeat(&s, 100, &(int){0}));
-}
-
 /* --- schedules that do not come -------------------------------------------- */
 
 /* What it prints when it fails, to be freed. */
@@ -435,50 +351,12 @@ static void test_wrong_schedules(void **state)
 	    &thread_killed, (const char *const[]){"a thread does not die alone", NULL});
 }
 
-/* --- what is left ---------------------------------------------------------- */
-
-static int descriptors(void)
-{
-	int n = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
-static void test_leaves_nothing(void **state)
-{
-	static const struct schedule s = {
-	    .title = "everybody is left in the middle",
-	    .actors = {{"A", THREAD, .run = lower}, {"B", PROCESS, .run = upper},
-		{"C", PROGRAM, .argv = add_one}},
-	    .steps = {{"A", UNTIL, "lower.half"}, {"B", UNTIL, "upper.half"},
-		{"C", UNTIL, "tally.read"}},
-	};
-	int before = descriptors();
-
-	(void)state;
-	assert_true(begin_tally(NULL));
-	assert_true(schedule_repeat(&s, 20, NULL));
-	assert_int_equal(descriptors(), before);
-	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-	assert_int_equal(errno, ECHILD);
-}
-
 static int set_up_all(void **state)
 {
-	int fd = mkstemp(tally);
-
 	(void)state;
 	diary =
 	    mmap(NULL, sizeof(*diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return fd < 0 || close(fd) < 0 || diary == MAP_FAILED ? -1 : 0;
-}
-
-static int tear_down_all(void **state)
-{
-	(void)state;
-	return unlink(tally);
+	return diary == MAP_FAILED ? -1 : 0;
 }
 
 int main(void)
@@ -494,14 +372,10 @@ int main(void)
 	    cmocka_unit_test(test_stop_in_handler),
 	    cmocka_unit_test(test_dies_by_signal),
 	    cmocka_unit_test(test_ignored_signal),
-	    cmocka_unit_test(test_programs),
-	    cmocka_unit_test(test_program_killed),
-	    cmocka_unit_test(test_child_of_program),
 	    cmocka_unit_test(test_step_that_does_not_come),
 	    cmocka_unit_test(test_other_end),
 	    cmocka_unit_test(test_wrong_schedules),
-	    cmocka_unit_test(test_leaves_nothing),
 	};
 
-	return cmocka_run_group_tests(tests, set_up_all, tear_down_all);
+	return cmocka_run_group_tests(tests, set_up_all, NULL);
 }

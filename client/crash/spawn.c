@@ -17,10 +17,10 @@
 /* Shared by all three: they run one at a time. */
 struct spawn {
 	const struct helper *helper;
-	struct turn *room;
+	struct room *room;
+	const struct errand *errand;
 	int gate;
 	int error;
-	char sig[DECIMAL_MAX];
 	char tid[DECIMAL_MAX];
 	char pid[DECIMAL_MAX];
 	char fd[DECIMAL_MAX];
@@ -41,8 +41,9 @@ static int helper_main(void *arg)
 	int fd = gate_copy(spawn->gate);
 
 	if (fd >= 0) {
-		const char *argv[] = {"ttylock", "debug", "--crashed", spawn->sig, "--thread",
-		    spawn->tid, "--gate", decimal(spawn->fd, fd), spawn->pid, NULL};
+		const char *argv[] = {"ttylock", "debug", spawn->errand->option,
+		    spawn->errand->value, "--thread", spawn->tid, "--gate", decimal(spawn->fd, fd),
+		    spawn->pid, NULL};
 
 		fd = kernel(SYS_execve, helper->path, argv, helper->envp);
 	}
@@ -62,13 +63,13 @@ static int middle_main(void *arg)
 	return 0;
 }
 
-int spawn_helper(const struct helper *helper, struct turn *room, int sig, int gate)
+int spawn_helper(
+    const struct helper *helper, struct room *room, const struct errand *errand, int gate)
 {
-	struct spawn spawn = {.helper = helper, .room = room, .gate = gate};
+	struct spawn spawn = {.helper = helper, .room = room, .errand = errand, .gate = gate};
 	char *stack = room->middle_stack + sizeof(room->middle_stack);
 	pid_t middle;
 
-	decimal(spawn.sig, sig);
 	decimal(spawn.tid, syscall(SYS_gettid));
 	decimal(spawn.pid, syscall(SYS_getpid));
 	middle = helper->clone(middle_main, stack, CLONE_VM | CLONE_VFORK, &spawn);

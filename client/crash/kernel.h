@@ -5,8 +5,8 @@
  * per-thread state of their own; syscall(2) they leave alone. Results are -errno on failure; errno
  * itself is clobbered, so a handler saves it.
  */
-#ifndef PRELOAD_KERNEL_H
-#define PRELOAD_KERNEL_H
+#ifndef CRASH_KERNEL_H
+#define CRASH_KERNEL_H
 
 #include <errno.h>
 #include <linux/futex.h>

@@ -1,6 +1,6 @@
 /* Numbers as text without standard I/O. */
-#ifndef PRELOAD_DECIMAL_H
-#define PRELOAD_DECIMAL_H
+#ifndef CRASH_DECIMAL_H
+#define CRASH_DECIMAL_H
 
 enum { DECIMAL_MAX = 12 };
 

@@ -1,15 +1,17 @@
 /*
  * The threads' alternate stacks, by way of pthread_create(). Owns one block of memory per thread:
  *
- *	page 0: what the thread is to run, read-only from before it starts, so that it is the guard
- *page as well then:   the stack
+ *	page 0: what the thread is to run, read-only from before it starts, so that it is the
+ *		guard page as well
+ *	then:	the stack
  *
  * No malloc and no interposable wrapper here: this runs on threads that a sanitizer has not set up
- *yet, or has already taken down.
+ * yet, or has already taken down.
  */
-#include "altstack.h"
+#include "threads.h"
 
-#include "kernel.h"
+#include "../crash/altstack.h"
+#include "../crash/kernel.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -30,30 +32,9 @@ static size_t page_size(void)
 	return getauxval(AT_PAGESZ);
 }
 
-size_t altstack_size(void)
-{
-	size_t page = page_size(), size = (64 << 10) + getauxval(AT_MINSIGSTKSZ);
-
-	return (size + page - 1) / page * page;
-}
-
-void altstack_enable(void)
+void threads_enable(void)
 {
 	enabled = true;
-}
-
-bool altstack_present(void)
-{
-	stack_t now;
-
-	return kernel(SYS_sigaltstack, NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE);
-}
-
-void altstack_set(void *stack)
-{
-	stack_t ours = {.ss_sp = stack, .ss_size = altstack_size()};
-
-	kernel(SYS_sigaltstack, &ours, NULL);
 }
 
 static struct thread *thread_new(void *(*run)(void *), void *arg)
@@ -85,14 +66,8 @@ struct lease {
 static void thread_end(void *arg)
 {
 	struct lease *lease = arg;
-	stack_t now, none = {.ss_flags = SS_DISABLE};
-	bool whole = !lease->set;
+	bool whole = !lease->set || altstack_unset(thread_stack(lease->thread));
 
-	if (lease->set && kernel(SYS_sigaltstack, NULL, &now) == 0 &&
-	    !(now.ss_flags & SS_DISABLE) && now.ss_sp == thread_stack(lease->thread)) {
-		kernel(SYS_sigaltstack, &none, NULL);
-		whole = true;
-	}
 	kernel(SYS_munmap, lease->thread, page_size() + (whole ? altstack_size() : 0));
 }
 

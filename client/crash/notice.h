@@ -1,6 +1,6 @@
 /* The one line that says why a crash gets no debugger. */
-#ifndef PRELOAD_NOTICE_H
-#define PRELOAD_NOTICE_H
+#ifndef CRASH_NOTICE_H
+#define CRASH_NOTICE_H
 
 #include <stddef.h>
 

@@ -1,9 +1,9 @@
 /*
  * Every other thread of the process stands still while a crash waits for its debugger. One freeze
- * at a time: the caller has the turn. Async-signal-safe.
+ * at a time: the caller has the solo. Async-signal-safe.
  */
-#ifndef PRELOAD_FREEZE_H
-#define PRELOAD_FREEZE_H
+#ifndef CRASH_FREEZE_H
+#define CRASH_FREEZE_H
 
 #include <stddef.h>
 

@@ -18,16 +18,17 @@
  */
 #include "crash.h"
 
+#include "decimal.h"
 #include "freeze.h"
+#include "gate.h"
 #include "kernel.h"
 #include "notice.h"
-#include "spawn.h"
 #include "tracer.h"
-#include "turn.h"
+#include "solo.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 
 #define ATTACH_POLL (2 * NSEC_PER_MSEC)
@@ -62,26 +63,45 @@ static int end_request_open(void)
 }
 
 /*
- * Wait without using the processor until it is our turn ("A" on the gate), then look for the
- * debugger. True when it has attached; false when the helper is gone without, or the process was
- * asked to end.
+ * The gate and the request to end, to be waited for together. By epoll: unlike poll(2), it ends
+ * with EINTR when a debugger stops us, so one that has come for somebody else (a breakpoint of
+ * another thread, a person by hand) is noticed; it would else wait for threads that stand still for
+ * us.
  */
-static bool debugger_attached(int gate, int end_request)
+static int watch(int gate, int end_request)
 {
-	struct pollfd fds[] = {{gate, POLLIN, 0}, {end_request, POLLIN, 0}};
+	struct epoll_event readable = {.events = EPOLLIN};
+	int watch = kernel(SYS_epoll_create1, EPOLL_CLOEXEC);
+
+	if (watch < 0)
+		return watch;
+	readable.data.fd = gate;
+	kernel(SYS_epoll_ctl, watch, EPOLL_CTL_ADD, gate, &readable);
+	readable.data.fd = end_request;
+	kernel(SYS_epoll_ctl, watch, EPOLL_CTL_ADD, end_request, &readable);
+	return watch;
+}
+
+/*
+ * Wait without using the processor until it is our turn, then look for the debugger. True when it
+ * has attached; false when the helper is gone without, or the process was asked to end.
+ */
+static bool debugger_attached(int watch, int gate)
+{
 	bool attaching = false, gone = false;
-	char byte;
+	struct epoll_event event;
 
 	for (;;) {
-		fds[0].revents = fds[1].revents = 0;
-		kernel_ppoll(fds, 2, attaching ? ATTACH_POLL : -1);
-		if (fds[1].revents)
-			return false;
-		if (fds[0].revents) {
-			long n = kernel(SYS_read, gate, &byte, 1);
+		long n = kernel(SYS_epoll_pwait, watch, &event, 1,
+		    attaching ? ATTACH_POLL / NSEC_PER_MSEC : -1, NULL, KERNEL_SIGSET);
 
-			attaching |= n == 1 && byte == 'A';
-			gone = n == 0;
+		if (n > 0 && event.data.fd != gate)
+			return false;
+		if (n > 0) {
+			enum gate_news news = gate_read(gate);
+
+			attaching |= news == GATE_ATTACHING;
+			gone = news == GATE_ENDED;
 		}
 		if (tracer_pid() > 0)
 			break;
@@ -93,25 +113,27 @@ static bool debugger_attached(int gate, int end_request)
 	return true;
 }
 
-static bool session(struct turn *turn, int sig)
+static bool session(struct solo *solo, int sig)
 {
-	int gate[2], error, end_request;
+	char number[DECIMAL_MAX];
+	struct errand errand = {"--crashed", decimal(number, sig)};
+	int gate = gate_open(helper, &solo->room, &errand), end_request, both;
 	bool attached = false;
 
-	kernel(SYS_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-	error = kernel(SYS_pipe2, gate, O_CLOEXEC);
-	if (error == 0) {
-		error = spawn_helper(helper, turn, sig, gate[1]);
-		kernel(SYS_close, gate[1]);
-		end_request = end_request_open();
-		if (error == 0)
-			attached = debugger_attached(gate[0], end_request);
-		kernel(SYS_close, gate[0]);
-		if (end_request >= 0)
-			kernel(SYS_close, end_request);
+	if (gate < 0) {
+		notice(solo->room.text, sizeof(solo->room.text), "cannot start the debugger helper",
+		    gate);
+		return false;
 	}
-	if (error)
-		notice(turn->text, sizeof(turn->text), "cannot start the debugger helper", error);
+	end_request = end_request_open();
+	both = watch(gate, end_request);
+	if (both >= 0) {
+		attached = debugger_attached(both, gate);
+		kernel(SYS_close, both);
+	}
+	kernel(SYS_close, gate);
+	if (end_request >= 0)
+		kernel(SYS_close, end_request);
 	return attached;
 }
 
@@ -119,24 +141,25 @@ static bool session(struct turn *turn, int sig)
  * Whoever dies by the default action leaves the other threads parked: they have nothing more to do.
  * An earlier handler may need them, and a debugger wants to see them run on.
  */
-static void handle(struct turn *turn, pid_t pid, pid_t tid, int sig, siginfo_t *info)
+static void handle(struct solo *solo, pid_t pid, pid_t tid, int sig, siginfo_t *info)
 {
 	int tracer = tracer_pid();
 	unsigned others = 0;
 	bool attached = tracer > 0;
 
 	if (tracer < 0) {
-		notice(turn->text, sizeof(turn->text), "cannot wait for a debugger", tracer);
+		notice(
+		    solo->room.text, sizeof(solo->room.text), "cannot wait for a debugger", tracer);
 	} else if (!attached) {
-		others = freeze_others(sig, turn->text, sizeof(turn->text));
-		attached = session(turn, sig);
+		others = freeze_others(sig, solo->room.text, sizeof(solo->room.text));
+		attached = session(solo, sig);
 	}
 	sigaction(sig, &before[sig], NULL);
 	strike_again(pid, tid, sig, info);
 	if (attached || others == 0 || before[sig].sa_handler != SIG_DFL) {
 		if (others > 0)
 			freeze_thaw();
-		turn_leave(turn);
+		solo_leave(solo);
 	}
 }
 
@@ -145,19 +168,19 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 	static const struct sigaction die = {.sa_handler = SIG_DFL};
 	/* Of the kernel each time: libc may remember those of the parent in a vfork child. */
 	pid_t pid = syscall(SYS_getpid), tid = syscall(SYS_gettid);
-	struct turn *turn;
+	struct solo *solo;
 	int saved = errno;
 
 	(void)context;
-	switch (turn_take(pid, tid, &turn)) {
-	case TURN_MINE:
-		handle(turn, pid, tid, sig, info);
+	switch (solo_take(pid, tid, &solo)) {
+	case SOLO_MINE:
+		handle(solo, pid, tid, sig, info);
 		break;
-	case TURN_NESTED:
+	case SOLO_NESTED:
 		sigaction(sig, &die, NULL);
 		strike_again(pid, tid, sig, info);
 		break;
-	case TURN_NONE:
+	case SOLO_NONE:
 		sigaction(sig, &before[sig], NULL);
 		strike_again(pid, tid, sig, info);
 		break;
@@ -165,16 +188,37 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 	errno = saved;
 }
 
+static bool is_ours(const struct sigaction *action)
+{
+	return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_crash;
+}
+
 void crash_install(const struct helper *starts)
 {
 	struct sigaction ours = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction old;
 
 	helper = starts;
 	sigfillset(&ours.sa_mask);
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
 		int sig = signals[i];
 
-		if (sigaction(sig, &ours, &before[sig]) == 0 && before[sig].sa_handler == SIG_IGN)
+		if (sigaction(sig, NULL, &old) != 0 || is_ours(&old) || old.sa_handler == SIG_IGN)
+			continue;
+		/* Before ours can be called. */
+		before[sig] = old;
+		sigaction(sig, &ours, NULL);
+	}
+}
+
+void crash_remove(int only)
+{
+	struct sigaction now;
+
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		int sig = signals[i];
+
+		if ((only == 0 || sig == only) && sigaction(sig, NULL, &now) == 0 && is_ours(&now))
 			sigaction(sig, &before[sig], NULL);
 	}
 }

@@ -2,8 +2,8 @@
  * A copy of the environment as the program got it: programs overwrite theirs (to set a title for
  * ps), and a crash may have smashed it. The helper is started with this copy.
  */
-#ifndef PRELOAD_ENVIRONMENT_H
-#define PRELOAD_ENVIRONMENT_H
+#ifndef CRASH_ENVIRONMENT_H
+#define CRASH_ENVIRONMENT_H
 
 #include <stddef.h>
 
