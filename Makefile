@@ -82,6 +82,7 @@ $(BUILD)/libttylock-preload.so: $(preload_o) $(crash_o) client/preload/preload.m
 	$(CC) $(ldflags) -shared -Wl,--version-script=client/preload/preload.map -o $@ $(filter %.o,$^)
 
 $(BUILD)/ttylock.pc: client/lib/ttylock.pc.in Makefile
+	@mkdir -p $(@D)
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(incdir)|; s|@version@|$(VERSION)|' $< >$@
 
 # It is loaded into programs that have not the sanitizers' runtime.

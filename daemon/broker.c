@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "idle.h"
 #include "log.h"
 #include "policy.h"
 #include "sync_point.h"
@@ -65,9 +66,33 @@ static enum policy_verdict about(enum policy_operation op, const struct ticket *
 	return policy_decide(op, &pc);
 }
 
+bool broker_may_see(const struct ticket *k, const struct caller *c)
+{
+	return about(POLICY_SEE, k, c->cred.uid) == POLICY_ALLOW;
+}
+
 bool broker_may_steer(const struct ticket *k, const struct caller *c)
 {
 	return about(POLICY_STEER, k, c->cred.uid) == POLICY_ALLOW;
+}
+
+static bool is_credible(const struct ticket *k, const struct caller *c)
+{
+	return k->caller->cred.uid == 0 || broker_may_see(k, c);
+}
+
+bool broker_concerns(const struct ticket *k, const struct caller *c, pid_t pid)
+{
+	for (uint32_t i = 0; i < k->lineage_count; i++) {
+		if (k->lineage[i] == pid)
+			return is_credible(k, c);
+	}
+	return false;
+}
+
+bool broker_is_of_tree(const struct ticket *k, const struct caller *c)
+{
+	return k->caller->tree == c->tree && is_credible(k, c);
 }
 
 /* Both of one size: the receiver's array is never smaller than ours. */
@@ -84,7 +109,7 @@ void broker_entry(const struct broker *b, const struct ticket *k, const struct c
 	*e = (ttylock_Entry)ttylock_Entry_init_zero;
 	COPY_STRING(e->terminal, k->terminal->proof.path);
 	e->position = position;
-	if (about(POLICY_SEE, k, viewer->cred.uid) != POLICY_ALLOW) {
+	if (!broker_may_see(k, viewer)) {
 		e->hidden = true;
 		return;
 	}
@@ -101,10 +126,18 @@ void broker_entry(const struct broker *b, const struct ticket *k, const struct c
 	COPY_STRING(e->subject_comm, k->subject_comm);
 	e->age_ms = broker_now() - k->asked;
 	e->tree = k->caller->tree;
+	e->under = k->under;
 }
 
 static void tell_log(const struct ticket *k, const char *what, const char *note)
 {
+	char nested[96];
+
+	if (k->under) {
+		snprintf(nested, sizeof(nested), "under request %llu%s%s",
+		    (unsigned long long)k->under, note ? ": " : "", note ? note : "");
+		note = nested;
+	}
 	struct log_event e = {
 	    .what = what,
 	    .request = k->id,
@@ -135,9 +168,13 @@ static void tell_granted(struct broker *b, struct ticket *k, const struct lockta
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
 	ttylock_LockStatus *s = &e.body.lock_status;
+	uint8_t token[TICKET_TOKEN] = {0};
 
-	if (getrandom(k->token, sizeof(k->token), 0) != sizeof(k->token))
-		log_warn("getrandom"); /* a token of zeroes proves nothing, and harms nobody */
+	if (getrandom(token, sizeof(token), 0) != sizeof(token)) {
+		log_warn("getrandom");
+		memset(token, 0, sizeof(token)); /* proves nothing, and harms nobody */
+	}
+	ticket_grant(&b->tickets, k, token);
 	s->request = k->number;
 	s->id = k->id;
 	s->state = ttylock_State_STATE_GRANTED;
@@ -272,8 +309,9 @@ static void lock_refused(struct broker *b, struct ticket *k, const struct lockta
 
 	tell_log(k, "refused",
 	    change->outcome == LOCKTABLE_BUSY	    ? "busy"
-	    : change->outcome == LOCKTABLE_DEADLOCK ? "this task has asked already"
-						    : "the table is full");
+	    : change->outcome != LOCKTABLE_DEADLOCK ? "the table is full"
+	    : change->first			    ? "this task has asked already"
+						    : "it would wait for ever");
 	tell_not_granted(b, k, ttylock_State_STATE_REFUSED, code, change);
 	ticket_free(&b->tickets, k);
 }
@@ -287,6 +325,7 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 		return;
 	}
 	k->id = change.request;
+	k->under = change.under;
 	ticket_file(&b->tickets, k);
 	k->caller->usage->requests++;
 	unkeep(b, k->terminal);
@@ -327,6 +366,8 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 	if (change->kept)
 		keep(b, k->terminal);
 	k->caller->usage->requests--;
+	struct idle_wait *kept_waiting = k->idle;
+	k->idle = NULL;
 	ticket_free(&b->tickets, k);
 
 	if (change->grant.request) {
@@ -335,16 +376,19 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 		assert(next);
 		tell_granted(b, next, &change->grant);
 	}
+	/* Only now: whoever follows is in the table. */
+	idle_resume(b, kept_waiting);
 }
 
 /* Takes waiters that are dead, though we have not been told yet, out of the way
- * of a grant: only the process itself knows that it lives. */
-static void settle_next(struct broker *b, const struct terminal *t)
+ * of the grant that the end of this hold will bring: only the process itself
+ * knows that it lives. */
+static void settle_next(struct broker *b, uint64_t hold)
 {
 	struct locktable_change change;
 	uint64_t id;
 
-	while ((id = locktable_first_waiter(b->table, t->id)) != 0) {
+	while ((id = locktable_successor(b->table, hold)) != 0) {
 		struct ticket *k = tickets_by_id(&b->tickets, id);
 
 		assert(k);
@@ -363,7 +407,7 @@ void broker_end(struct broker *b, struct ticket *k, enum broker_cause cause)
 	enum locktable_end end = cause == BROKER_OWN ? LOCKTABLE_CLEAN : LOCKTABLE_DIRTY;
 
 	if (locktable_find(b->table, k->id, &view) && view.holds) {
-		settle_next(b, k->terminal);
+		settle_next(b, k->id);
 		SYNC_POINT("broker.settled-not-released");
 	}
 	locktable_release(b->table, k->id, end, &change);
@@ -382,7 +426,7 @@ static void drop_requests(struct broker *b, struct caller *c)
 
 		assert(k);
 		if (locktable_find(b->table, id, &view) && view.holds)
-			settle_next(b, k->terminal);
+			settle_next(b, id);
 		locktable_drop_owner(b->table, c->id, &change);
 		assert(change.request == id);
 		ended(b, k, BROKER_DIED, &change);
@@ -418,6 +462,7 @@ void broker_caller_gone(struct broker *b, struct caller *c)
 {
 	c->gone = true;
 	unwatch(b, c);
+	idle_caller_gone(c);
 	drop_requests(b, c);
 	for (int i = 0; i < CALLER_TERMINALS; i++) {
 		terminal_unref(c->terminals[i]);

@@ -46,8 +46,8 @@ void broker_deinit(struct broker *b);
 /* CLOCK_MONOTONIC in ms. */
 uint64_t broker_now(void);
 
-/* Locks for a ticket that is complete but for id, and sends the status. The
- * ticket is filed, or freed when refused. */
+/* Locks for a ticket that is complete but for id and under, and sends the status.
+ * The ticket is filed, or freed when refused. */
 void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish *wish);
 
 enum broker_cause {
@@ -72,8 +72,15 @@ void broker_watch(struct broker *b, struct caller *c);
 void broker_entry(const struct broker *b, const struct ticket *k, const struct caller *viewer,
     uint32_t position, ttylock_Entry *e);
 
-/* Whether c may steer that request. */
+/* Whether c may see that request in detail, or steer it. */
+bool broker_may_see(const struct ticket *k, const struct caller *c);
 bool broker_may_steer(const struct ticket *k, const struct caller *c);
+
+/* Whether a request is for that process or for one that was below it when it was
+ * asked; whether it is of c's tree. Both as far as c is to believe it: what a
+ * request is for is a claim, by which nobody may keep a stranger waiting. */
+bool broker_concerns(const struct ticket *k, const struct caller *c, pid_t pid);
+bool broker_is_of_tree(const struct ticket *k, const struct caller *c);
 
 void broker_error(
     const struct broker *b, struct caller *c, ttylock_Code code, uint64_t ref, const char *text);

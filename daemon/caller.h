@@ -28,6 +28,9 @@ struct caller {
 	int proof_error; /* 0 or what proof_take returned */
 	struct proof proof;
 
+	struct idle_wait *idle; // owns; its WaitIdle that are not answered yet
+	uint32_t idle_count;
+
 	bool watching;
 	struct caller *watch_prev, *watch_next; // broker.watchers
 };

@@ -4,328 +4,125 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "slots.h"
+#include "records.h"
+#include "waitgraph.h"
 
-/* Lists run through the records by slot number. */
-struct link {
-	uint32_t prev, next;
-};
+/* --- what a holder leaves behind --------------------------------------- */
 
-struct list {
-	uint32_t first, last;
-};
-
-struct request {
-	uint64_t id, owner, process, asked;
-	struct task_uid task;
-	uint32_t terminal_slot, owner_slot;
-	bool holds;
-	struct link queue; // terminal.waiters
-	struct link mine;  // owner.waits or owner.holds
-};
-
-struct terminal {
-	uint64_t id;
-	/* One holder today. A nested grant will push the new request here and
-	 * remember the one below it; every hold ends in request_end alone. */
-	uint32_t holder;
-	struct list waiters;
-	uint32_t n_waiters;
-	bool dirty;
-	uint8_t saved[LOCKTABLE_SAVED_MAX];
-	size_t saved_size;
-	struct link all; // locktable.all
-};
-
-struct owner {
-	uint64_t id;
-	struct list waits, holds;
-};
-
-struct locktable {
-	struct slots requests, terminals, owners;
-	struct slot_index request_by_id, request_by_task, terminal_by_id, owner_by_id;
-	struct list all;
-	uint64_t last_id, seed;
-};
-
-static const struct list list_empty = {SLOT_NONE, SLOT_NONE};
-
-static struct request *request_at(const struct locktable *t, uint32_t slot)
+static void saved_drop(struct locktable *t, uint32_t *saved)
 {
-	return slots_at(&t->requests, slot);
+	if (*saved != SLOT_NONE)
+		slots_give(&t->saved, *saved);
+	*saved = SLOT_NONE;
 }
 
-static struct terminal *terminal_at(const struct locktable *t, uint32_t slot)
+/* For where there is none yet. */
+static void saved_move(struct locktable *t, uint32_t *to, uint32_t *from)
 {
-	return slots_at(&t->terminals, slot);
+	if (*to == SLOT_NONE) {
+		*to = *from;
+		*from = SLOT_NONE;
+	}
+	saved_drop(t, from);
 }
 
-static struct owner *owner_at(const struct locktable *t, uint32_t slot)
+/* The level that a holder stands on. */
+static struct left *level_of(const struct locktable *t, const struct request *r)
 {
-	return slots_at(&t->owners, slot);
+	if (r->stack.next != SLOT_NONE)
+		return &request_at(t, r->stack.next)->left;
+	return &terminal_at(t, r->terminal_slot)->left;
 }
 
-/* --- lists ------------------------------------------------------------- */
-
-typedef struct link *link_of(const struct locktable *t, uint32_t slot);
-
-static struct link *link_queue(const struct locktable *t, uint32_t slot)
+/* Of several dead the outermost counts: its state is that of before them all. */
+static void leave_dirty(struct locktable *t, struct request *r, bool topmost)
 {
-	return &request_at(t, slot)->queue;
+	struct left *level = level_of(t, r);
+
+	if (!level->untold && r->saved != SLOT_NONE)
+		saved_drop(t, &level->saved); /* it was told, and has mended that */
+	saved_move(t, &level->saved, &r->saved);
+	saved_move(t, &level->saved, &r->left.saved);
+	level->dirty = true;
+	level->untold = level->untold || !topmost;
 }
 
-static struct link *link_mine(const struct locktable *t, uint32_t slot)
+static void leave_clean(struct locktable *t, struct request *r, bool topmost)
 {
-	return &request_at(t, slot)->mine;
-}
+	struct left *level = level_of(t, r);
 
-static struct link *link_all(const struct locktable *t, uint32_t slot)
-{
-	return &terminal_at(t, slot)->all;
-}
-
-static void list_append(struct locktable *t, struct list *l, uint32_t slot, link_of *of)
-{
-	*of(t, slot) = (struct link){.prev = l->last, .next = SLOT_NONE};
-	if (l->last == SLOT_NONE)
-		l->first = slot;
+	if (!level->untold) {
+		saved_drop(t, &level->saved);
+		level->dirty = false;
+	}
+	saved_drop(t, &r->saved);
+	if (!topmost && !level->dirty)
+		*level = r->left; /* the one on top, who was told of it, stands here now */
 	else
-		of(t, l->last)->next = slot;
-	l->last = slot;
+		saved_drop(t, &r->left.saved);
 }
 
-static void list_remove(struct locktable *t, struct list *l, uint32_t slot, link_of *of)
-{
-	struct link k = *of(t, slot);
+/* --- holding and waiting ----------------------------------------------- */
 
-	if (k.prev == SLOT_NONE)
-		l->first = k.next;
-	else
-		of(t, k.prev)->next = k.next;
-	if (k.next == SLOT_NONE)
-		l->last = k.prev;
-	else
-		of(t, k.next)->prev = k.prev;
-}
-
-/* --- finding ----------------------------------------------------------- */
-
-static uint64_t id_hash(const struct locktable *t, uint64_t id)
-{
-	return slot_hash(t->seed, id);
-}
-
-static uint64_t task_hash(
-    const struct locktable *t, uint64_t process, uint64_t terminal, const struct task_uid *task)
-{
-	uint64_t h = slot_hash(slot_hash(slot_hash(t->seed, process), terminal), task->id);
-
-	for (size_t i = 0; i < sizeof(task->name) && task->name[i]; i++)
-		h = slot_hash(h, (unsigned char)task->name[i]);
-	return h;
-}
-
-static uint32_t request_find(const struct locktable *t, uint64_t id)
-{
-	uint32_t slot = slot_index_first(&t->request_by_id, id_hash(t, id));
-
-	while (slot != SLOT_NONE && request_at(t, slot)->id != id)
-		slot = slot_index_next(&t->request_by_id, slot);
-	return slot;
-}
-
-static uint32_t terminal_find(const struct locktable *t, uint64_t id)
-{
-	uint32_t slot = slot_index_first(&t->terminal_by_id, id_hash(t, id));
-
-	while (slot != SLOT_NONE && terminal_at(t, slot)->id != id)
-		slot = slot_index_next(&t->terminal_by_id, slot);
-	return slot;
-}
-
-static uint32_t owner_find(const struct locktable *t, uint64_t id)
-{
-	uint32_t slot = slot_index_first(&t->owner_by_id, id_hash(t, id));
-
-	while (slot != SLOT_NONE && owner_at(t, slot)->id != id)
-		slot = slot_index_next(&t->owner_by_id, slot);
-	return slot;
-}
-
-/* The request of this very task for this very terminal. */
-static uint32_t task_find(const struct locktable *t, const struct locktable_wish *w)
-{
-	uint32_t slot =
-	    slot_index_first(&t->request_by_task, task_hash(t, w->process, w->terminal, &w->task));
-
-	for (; slot != SLOT_NONE; slot = slot_index_next(&t->request_by_task, slot)) {
-		const struct request *r = request_at(t, slot);
-
-		if (r->process == w->process && r->task.id == w->task.id &&
-		    terminal_at(t, r->terminal_slot)->id == w->terminal &&
-		    strncmp(r->task.name, w->task.name, sizeof(r->task.name)) == 0)
-			break;
-	}
-	return slot;
-}
-
-/* --- making and ending records ----------------------------------------- */
-
-static uint32_t terminal_get(struct locktable *t, uint64_t id)
-{
-	uint32_t slot = terminal_find(t, id);
-	if (slot != SLOT_NONE)
-		return slot;
-
-	slot = slots_take(&t->terminals);
-	if (slot == SLOT_NONE)
-		return SLOT_NONE;
-	if (slot_index_reserve(&t->terminal_by_id, t->terminals.cap) < 0) {
-		slots_give(&t->terminals, slot);
-		return SLOT_NONE;
-	}
-	struct terminal *term = terminal_at(t, slot);
-	term->id = id;
-	term->holder = SLOT_NONE;
-	term->waiters = list_empty;
-	slot_index_put(&t->terminal_by_id, id_hash(t, id), slot);
-	list_append(t, &t->all, slot, link_all);
-	return slot;
-}
-
-static bool terminal_idle(const struct terminal *term)
-{
-	return term->holder == SLOT_NONE && term->n_waiters == 0;
-}
-
-static void terminal_end(struct locktable *t, uint32_t slot)
-{
-	slot_index_remove(&t->terminal_by_id, slot);
-	list_remove(t, &t->all, slot, link_all);
-	slots_give(&t->terminals, slot);
-}
-
-static uint32_t owner_get(struct locktable *t, uint64_t id)
-{
-	uint32_t slot = owner_find(t, id);
-	if (slot != SLOT_NONE)
-		return slot;
-
-	slot = slots_take(&t->owners);
-	if (slot == SLOT_NONE)
-		return SLOT_NONE;
-	if (slot_index_reserve(&t->owner_by_id, t->owners.cap) < 0) {
-		slots_give(&t->owners, slot);
-		return SLOT_NONE;
-	}
-	*owner_at(t, slot) = (struct owner){.id = id, .waits = list_empty, .holds = list_empty};
-	slot_index_put(&t->owner_by_id, id_hash(t, id), slot);
-	return slot;
-}
-
-static void owner_end_if_idle(struct locktable *t, uint32_t slot)
-{
-	const struct owner *o = owner_at(t, slot);
-
-	if (o->waits.first != SLOT_NONE || o->holds.first != SLOT_NONE)
-		return;
-	slot_index_remove(&t->owner_by_id, slot);
-	slots_give(&t->owners, slot);
-}
-
-/* A request that neither holds nor waits yet, with its terminal and owner; or
- * SLOT_NONE, and nothing changed. */
-static uint32_t request_new(struct locktable *t, const struct locktable_wish *w, uint64_t now)
-{
-	uint32_t slot = slots_take(&t->requests);
-	if (slot == SLOT_NONE)
-		return SLOT_NONE;
-
-	uint32_t owner = SLOT_NONE, terminal = SLOT_NONE;
-	if (slot_index_reserve(&t->request_by_id, t->requests.cap) == 0 &&
-	    slot_index_reserve(&t->request_by_task, t->requests.cap) == 0 &&
-	    (owner = owner_get(t, w->owner)) != SLOT_NONE)
-		terminal = terminal_get(t, w->terminal);
-	if (terminal == SLOT_NONE) {
-		if (owner != SLOT_NONE)
-			owner_end_if_idle(t, owner);
-		slots_give(&t->requests, slot);
-		return SLOT_NONE;
-	}
-
-	struct request *r = request_at(t, slot);
-	r->id = ++t->last_id;
-	r->owner = w->owner;
-	r->process = w->process;
-	r->asked = now;
-	r->task = w->task;
-	r->terminal_slot = terminal;
-	r->owner_slot = owner;
-	slot_index_put(&t->request_by_id, id_hash(t, r->id), slot);
-	slot_index_put(&t->request_by_task, task_hash(t, w->process, w->terminal, &w->task), slot);
-	return slot;
-}
-
-/* Makes a request that is in no list the holder, and tells of it. */
+/* Makes a request at the head of its line, but in no other list, the topmost
+ * holder, and tells of it. */
 static void request_hold(struct locktable *t, uint32_t slot, struct locktable_grant *grant)
 {
 	struct request *r = request_at(t, slot);
 	struct terminal *term = terminal_at(t, r->terminal_slot);
 
-	assert(term->holder == SLOT_NONE);
-	term->holder = slot;
+	assert(term->line.first == slot);
+	list_insert(t, &term->holders, slot, term->holders.first, link_stack);
 	r->holds = true;
-	list_append(t, &owner_at(t, r->owner_slot)->holds, slot, link_mine);
+	list_insert(t, &owner_at(t, r->owner_slot)->holds, slot, SLOT_NONE, link_mine);
 
+	struct left *level = level_of(t, r);
+	level->untold = false;
 	*grant = (struct locktable_grant){
 	    .request = r->id,
 	    .owner = r->owner,
 	    .waiters = term->n_waiters,
-	    .dirty = term->dirty,
-	    .saved_size = term->saved_size,
+	    .dirty = level->dirty,
 	};
-	memcpy(grant->saved, term->saved, term->saved_size);
+	if (level->saved != SLOT_NONE) {
+		const struct saved *s = saved_at(t, level->saved);
+
+		grant->saved_size = s->size;
+		memcpy(grant->saved, s->bytes, s->size);
+	}
 }
 
 static void request_wait(struct locktable *t, uint32_t slot)
 {
 	struct request *r = request_at(t, slot);
-	struct terminal *term = terminal_at(t, r->terminal_slot);
 
-	list_append(t, &term->waiters, slot, link_queue);
-	term->n_waiters++;
-	list_append(t, &owner_at(t, r->owner_slot)->waits, slot, link_mine);
+	terminal_at(t, r->terminal_slot)->n_waiters++;
+	list_insert(t, &owner_at(t, r->owner_slot)->waits, slot, SLOT_NONE, link_mine);
 }
 
 static void request_unwait(struct locktable *t, uint32_t slot)
 {
 	struct request *r = request_at(t, slot);
-	struct terminal *term = terminal_at(t, r->terminal_slot);
 
-	list_remove(t, &term->waiters, slot, link_queue);
-	term->n_waiters--;
+	terminal_at(t, r->terminal_slot)->n_waiters--;
 	list_remove(t, &owner_at(t, r->owner_slot)->waits, slot, link_mine);
 }
 
-/* Takes the terminal from its holder and gives it to the first waiter. What an
- * earlier dead holder left stays until somebody releases in good order. */
-static void terminal_pass_on(
-    struct locktable *t, struct request *r, enum locktable_end end, struct locktable_grant *grant)
+/* Grants the terminal to whoever is first in line now, unless that one has it. */
+static void terminal_serve(
+    struct locktable *t, const struct terminal *term, struct locktable_grant *grant)
 {
-	struct terminal *term = terminal_at(t, r->terminal_slot);
+	uint32_t first = term->line.first;
 
-	list_remove(t, &owner_at(t, r->owner_slot)->holds, term->holder, link_mine);
-	term->holder = SLOT_NONE;
-	term->dirty = end == LOCKTABLE_DIRTY;
-	if (end == LOCKTABLE_CLEAN)
-		term->saved_size = 0;
+	if (first == SLOT_NONE || request_at(t, first)->holds)
+		return;
+	request_unwait(t, first);
+	request_hold(t, first, grant);
+}
 
-	uint32_t next = term->waiters.first;
-	if (next != SLOT_NONE) {
-		request_unwait(t, next);
-		request_hold(t, next, grant);
-	}
+static bool terminal_idle(const struct terminal *term)
+{
+	return term->line.first == SLOT_NONE;
 }
 
 static void request_end(
@@ -341,20 +138,29 @@ static void request_end(
 	    .owner = r->owner,
 	    .terminal = term->id,
 	};
-	if (r->holds)
-		terminal_pass_on(t, r, end, &change->grant);
-	else
+	if (r->holds) {
+		bool topmost = term->holders.first == slot;
+
+		if (end == LOCKTABLE_CLEAN)
+			leave_clean(t, r, topmost);
+		else
+			leave_dirty(t, r, topmost);
+		list_remove(t, &owner_at(t, r->owner_slot)->holds, slot, link_mine);
+		list_remove(t, &term->holders, slot, link_stack);
+	} else {
 		request_unwait(t, slot);
+	}
+	list_remove(t, &term->line, slot, link_line);
+	records_remove(t, slot);
+	terminal_serve(t, term, &change->grant);
 
 	change->waiters = term->n_waiters;
 	change->idle = terminal_idle(term);
-	change->kept = change->idle && term->dirty;
-	owner_end_if_idle(t, r->owner_slot);
-	slot_index_remove(&t->request_by_id, slot);
-	slot_index_remove(&t->request_by_task, slot);
-	slots_give(&t->requests, slot);
-	if (change->idle && !change->kept)
-		terminal_end(t, terminal_slot);
+	change->kept = change->idle && term->left.dirty;
+	if (change->idle && !change->kept) {
+		saved_drop(t, &term->left.saved);
+		records_remove_terminal(t, terminal_slot);
+	}
 }
 
 /* --- public ------------------------------------------------------------ */
@@ -368,11 +174,13 @@ struct locktable *locktable_new(uint32_t max_requests, uint32_t max_terminals, u
 	slots_init(&t->requests, sizeof(struct request), max_requests);
 	slots_init(&t->terminals, sizeof(struct terminal), max_terminals);
 	slots_init(&t->owners, sizeof(struct owner), max_requests);
+	/* One for each holder and one for each level. */
+	slots_init(&t->saved, sizeof(struct saved), 2 * max_requests + max_terminals);
 	slot_index_init(&t->request_by_id);
 	slot_index_init(&t->request_by_task);
 	slot_index_init(&t->terminal_by_id);
 	slot_index_init(&t->owner_by_id);
-	t->all = list_empty;
+	t->all = (struct list){SLOT_NONE, SLOT_NONE};
 	t->seed = seed;
 	return t;
 }
@@ -384,6 +192,7 @@ void locktable_free(struct locktable *t)
 	slots_deinit(&t->requests);
 	slots_deinit(&t->terminals);
 	slots_deinit(&t->owners);
+	slots_deinit(&t->saved);
 	slot_index_deinit(&t->request_by_id);
 	slot_index_deinit(&t->request_by_task);
 	slot_index_deinit(&t->terminal_by_id);
@@ -391,55 +200,101 @@ void locktable_free(struct locktable *t)
 	free(t);
 }
 
-/* Why the wish cannot be queued or granted, told without changing anything; 0
- * when it can. */
-static enum locktable_outcome wish_refusal(
-    const struct locktable *t, const struct locktable_wish *wish, struct locktable_change *change)
+static uint32_t task_find(const struct locktable *t, const struct locktable_wish *w)
 {
-	uint32_t terminal = terminal_find(t, wish->terminal);
+	uint32_t slot = records_task_first(t, w->process, &w->task);
+
+	while (slot != SLOT_NONE &&
+	       terminal_at(t, request_at(t, slot)->terminal_slot)->id != w->terminal)
+		slot = records_task_next(t, slot);
+	return slot;
+}
+
+/* The grant directly before which the wish is to stand in line; SLOT_NONE: last. */
+static uint32_t wish_place(
+    const struct locktable *t, const struct locktable_wish *wish, uint32_t terminal)
+{
+	uint32_t under = wish->under ? records_request(t, wish->under) : SLOT_NONE;
+
+	if (under == SLOT_NONE || !request_at(t, under)->holds ||
+	    request_at(t, under)->terminal_slot != terminal)
+		return SLOT_NONE;
+	return under;
+}
+
+/* Why the wish cannot be queued or granted, told without changing anything; 0
+ * when it can, and *before says where. */
+static enum locktable_outcome wish_refusal(struct locktable *t, const struct locktable_wish *wish,
+    struct locktable_change *change, uint32_t *before)
+{
+	uint32_t terminal = records_terminal(t, wish->terminal);
+
+	*before = SLOT_NONE;
 	if (terminal == SLOT_NONE)
 		return 0;
-
 	const struct terminal *term = terminal_at(t, terminal);
 	change->waiters = term->n_waiters;
-	if (term->holder != SLOT_NONE)
-		change->holder = request_at(t, term->holder)->id;
+	if (term->holders.first != SLOT_NONE)
+		change->holder = request_at(t, term->holders.first)->id;
 
 	uint32_t first = task_find(t, wish);
 	if (first != SLOT_NONE) {
 		change->first = request_at(t, first)->id;
 		return LOCKTABLE_DEADLOCK;
 	}
-	return wish->nonblock && term->holder != SLOT_NONE ? LOCKTABLE_BUSY : 0;
+	*before = wish_place(t, wish, terminal);
+	if (wish->nonblock && *before != term->line.first)
+		return LOCKTABLE_BUSY;
+	return waitgraph_closes(t, wish, terminal, *before) ? LOCKTABLE_DEADLOCK : 0;
+}
+
+/* Of a waiter under a grant. Those before it are not counted as they come and
+ * go: whoever joins a queue further down would have to be moved one by one. */
+static uint32_t nested_position(const struct locktable *t, const struct request *r)
+{
+	uint32_t n = 1, slot = r->line.prev;
+
+	for (int i = 0; i < LOCKTABLE_COUNTED; i++) {
+		if (slot == SLOT_NONE)
+			return n;
+		n += !request_at(t, slot)->holds;
+		slot = request_at(t, slot)->line.prev;
+	}
+	return terminal_at(t, r->terminal_slot)->n_waiters;
 }
 
 enum locktable_outcome locktable_lock(struct locktable *t, const struct locktable_wish *wish,
     uint64_t now, struct locktable_change *change)
 {
+	uint32_t before;
+
 	*change = (struct locktable_change){.owner = wish->owner, .terminal = wish->terminal};
-	change->outcome = wish_refusal(t, wish, change);
+	change->outcome = wish_refusal(t, wish, change, &before);
 	if (change->outcome)
 		return change->outcome;
 
-	uint32_t slot = request_new(t, wish, now);
+	uint32_t slot = records_add(t, wish, now);
 	if (slot == SLOT_NONE)
 		return change->outcome = LOCKTABLE_FULL;
 
-	const struct terminal *term = terminal_at(t, request_at(t, slot)->terminal_slot);
-	change->request = request_at(t, slot)->id;
-	if (term->holder == SLOT_NONE) {
+	struct request *r = request_at(t, slot);
+	struct terminal *term = terminal_at(t, r->terminal_slot);
+	change->request = r->id;
+	change->under = before == SLOT_NONE ? 0 : wish->under;
+	list_insert(t, &term->line, slot, before, link_line);
+	if (term->line.first == slot) {
 		request_hold(t, slot, &change->grant);
 		return change->outcome = LOCKTABLE_GRANTED;
 	}
 	request_wait(t, slot);
-	change->position = term->n_waiters;
+	change->position = before == SLOT_NONE ? term->n_waiters : nested_position(t, r);
 	return change->outcome = LOCKTABLE_QUEUED;
 }
 
 enum locktable_outcome locktable_release(
     struct locktable *t, uint64_t request, enum locktable_end end, struct locktable_change *change)
 {
-	uint32_t slot = request_find(t, request);
+	uint32_t slot = records_request(t, request);
 
 	if (slot == SLOT_NONE) {
 		*change =
@@ -452,7 +307,7 @@ enum locktable_outcome locktable_release(
 
 static uint32_t owned_first(const struct locktable *t, uint64_t owner)
 {
-	uint32_t slot = owner_find(t, owner);
+	uint32_t slot = records_owner(t, owner);
 	if (slot == SLOT_NONE)
 		return SLOT_NONE;
 
@@ -479,23 +334,28 @@ bool locktable_drop_owner(struct locktable *t, uint64_t owner, struct locktable_
 
 bool locktable_save(struct locktable *t, uint64_t request, const void *saved, size_t size)
 {
-	uint32_t slot = request_find(t, request);
+	uint32_t slot = records_request(t, request);
 
 	if (slot == SLOT_NONE || !request_at(t, slot)->holds || size > LOCKTABLE_SAVED_MAX)
 		return false;
-	struct terminal *term = terminal_at(t, request_at(t, slot)->terminal_slot);
-	memcpy(term->saved, saved, size);
-	term->saved_size = size;
+	struct request *r = request_at(t, slot);
+	if (r->saved == SLOT_NONE)
+		r->saved = slots_take(&t->saved);
+	if (r->saved == SLOT_NONE)
+		return false;
+	memcpy(saved_at(t, r->saved)->bytes, saved, size);
+	saved_at(t, r->saved)->size = size;
 	return true;
 }
 
 bool locktable_forget(struct locktable *t, uint64_t terminal)
 {
-	uint32_t slot = terminal_find(t, terminal);
+	uint32_t slot = records_terminal(t, terminal);
 
 	if (slot == SLOT_NONE || !terminal_idle(terminal_at(t, slot)))
 		return false;
-	terminal_end(t, slot);
+	saved_drop(t, &terminal_at(t, slot)->left.saved);
+	records_remove_terminal(t, slot);
 	return true;
 }
 
@@ -517,7 +377,7 @@ static void view_fill(const struct locktable *t, uint32_t slot, struct locktable
 
 bool locktable_find(const struct locktable *t, uint64_t request, struct locktable_view *view)
 {
-	uint32_t slot = request_find(t, request);
+	uint32_t slot = records_request(t, request);
 
 	if (slot == SLOT_NONE)
 		return false;
@@ -525,13 +385,14 @@ bool locktable_find(const struct locktable *t, uint64_t request, struct locktabl
 	return true;
 }
 
-uint64_t locktable_first_waiter(const struct locktable *t, uint64_t terminal)
+uint64_t locktable_successor(const struct locktable *t, uint64_t request)
 {
-	uint32_t slot = terminal_find(t, terminal);
+	uint32_t slot = records_request(t, request);
 
-	if (slot == SLOT_NONE || terminal_at(t, slot)->waiters.first == SLOT_NONE)
+	if (slot == SLOT_NONE || request_at(t, slot)->line.prev != SLOT_NONE)
 		return 0;
-	return request_at(t, terminal_at(t, slot)->waiters.first)->id;
+	uint32_t next = request_at(t, slot)->line.next;
+	return next == SLOT_NONE || request_at(t, next)->holds ? 0 : request_at(t, next)->id;
 }
 
 uint32_t locktable_requests(const struct locktable *t)
@@ -544,6 +405,14 @@ uint32_t locktable_terminals(const struct locktable *t)
 	return t->terminals.used;
 }
 
+/* From slot on, past those that hold: they have been shown before. */
+static uint32_t next_waiter(const struct locktable *t, uint32_t slot)
+{
+	while (slot != SLOT_NONE && request_at(t, slot)->holds)
+		slot = request_at(t, slot)->line.next;
+	return slot;
+}
+
 bool locktable_next(
     const struct locktable *t, struct locktable_cursor *c, struct locktable_view *view)
 {
@@ -553,13 +422,15 @@ bool locktable_next(
 
 	while (c->terminal != SLOT_NONE) {
 		const struct terminal *term = terminal_at(t, c->terminal);
+		const struct request *r =
+		    c->request == SLOT_NONE ? NULL : request_at(t, c->request);
 
-		if (c->request == SLOT_NONE)
-			c->request = term->holder;
-		else if (request_at(t, c->request)->holds)
-			c->request = term->waiters.first;
+		if (!r)
+			c->request = term->holders.first;
+		else if (r->holds && r->stack.next != SLOT_NONE)
+			c->request = r->stack.next;
 		else
-			c->request = request_at(t, c->request)->queue.next;
+			c->request = next_waiter(t, r->holds ? term->line.first : r->line.next);
 
 		if (c->request != SLOT_NONE) {
 			view_fill(t, c->request, view);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "idle.h"
+#include "lineage.h"
 #include "log.h"
 #include "policy.h"
 #include "text.h"
@@ -110,6 +112,35 @@ static ttylock_Code lock_check(
 	return ttylock_Code_ERROR_QUOTA;
 }
 
+/* The request of which the client has the token; 0: none. */
+static uint64_t under_of(const struct broker *b, const ttylock_LockRequest *r)
+{
+	const struct ticket *k =
+	    r->under.size == TICKET_TOKEN ? tickets_by_token(&b->tickets, r->under.bytes) : NULL;
+
+	return k ? k->id : 0;
+}
+
+static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttylock_LockRequest *r)
+{
+	pid_t subject = r->subject_pid ? r->subject_pid : c->cred.pid, lineage[LINEAGE_MAX];
+	struct ticket *k = ticket_new(&b->tickets, lineage, lineage_read(subject, lineage));
+	if (!k)
+		return NULL;
+
+	k->number = r->request;
+	k->caller = c;
+	k->terminal = terminal_ref(c->terminals[r->terminal]);
+	k->reason = (int)r->reason;
+	k->task_id = r->task.id;
+	text_clean(k->task_name, sizeof(k->task_name), r->task.name, sizeof(r->task.name));
+	text_clean(k->text, sizeof(k->text), r->text, sizeof(r->text));
+	k->subject_pid = subject;
+	cred_comm(k->subject_pid, k->subject_comm, sizeof(k->subject_comm));
+	k->asked = broker_now();
+	return k;
+}
+
 static int lock_request(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
 	const ttylock_LockRequest *r = &e->body.lock_request;
@@ -121,28 +152,18 @@ static int lock_request(struct broker *b, struct caller *c, const ttylock_Envelo
 		return 0;
 	}
 	ttylock_Code code = lock_check(b, c, r);
-	struct ticket *k = code ? NULL : ticket_new(&b->tickets);
+	struct ticket *k = code ? NULL : ticket_of(b, c, r);
 	if (!k) {
 		refuse(b, c, r->request, code ? code : ttylock_Code_ERROR_QUOTA);
 		return 0;
 	}
-
-	k->number = r->request;
-	k->caller = c;
-	k->terminal = terminal_ref(c->terminals[r->terminal]);
-	k->reason = (int)r->reason;
-	k->task_id = r->task.id;
-	text_clean(k->task_name, sizeof(k->task_name), r->task.name, sizeof(r->task.name));
-	text_clean(k->text, sizeof(k->text), r->text, sizeof(r->text));
-	k->subject_pid = r->subject_pid ? r->subject_pid : c->cred.pid;
-	cred_comm(k->subject_pid, k->subject_comm, sizeof(k->subject_comm));
-	k->asked = broker_now();
 
 	struct locktable_wish wish = {
 	    .owner = c->id,
 	    .process = c->cred.process,
 	    .terminal = k->terminal->id,
 	    .task = {.id = r->task.id},
+	    .under = under_of(b, r),
 	    .nonblock = r->nonblock,
 	};
 	_Static_assert(sizeof(wish.task.name) == sizeof(r->task.name), "task names differ");
@@ -240,18 +261,37 @@ static int status_query(struct broker *b, struct caller *c, const ttylock_Envelo
 	ttylock_StatusReport *report = &answer.body.status_report;
 	struct locktable_cursor cursor = {0};
 	struct locktable_view view;
+	pid_t below = e->body.status_query.below;
 
 	report->query = e->body.status_query.query;
+	if (below < 0) {
+		broker_error(b, c, ttylock_Code_ERROR_INVALID, report->query, "below: no pid");
+		return 0;
+	}
 	report->has_entry = true;
 	while (!c->gone && locktable_next(b->table, &cursor, &view)) {
 		const struct ticket *k = tickets_by_id(&b->tickets, view.request);
 
+		if (below && !broker_concerns(k, c, below))
+			continue;
 		broker_entry(b, k, c, view.position, &report->entry);
 		b->ops->send(c, &answer, BROKER_BULK);
 	}
 	report->has_entry = false;
 	report->last = true;
 	b->ops->send(c, &answer, BROKER_BULK);
+	return 0;
+}
+
+static int wait_idle(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	const ttylock_WaitIdle *m = &e->body.wait_idle;
+
+	if (m->below < 0 || (m->below == 0 && c->tree == 0))
+		broker_error(b, c, ttylock_Code_ERROR_INVALID, m->query,
+		    m->below ? "below: no pid" : "below: no pid, and the client is of no tree");
+	else if (idle_await(b, c, m->query, m->below) < 0)
+		broker_error(b, c, ttylock_Code_ERROR_QUOTA, m->query, "too many waits");
 	return 0;
 }
 
@@ -283,6 +323,7 @@ static const struct row {
     {ttylock_Envelope_lock_cancel_tag, NEEDS_GREETED, true, lock_cancel},
     {ttylock_Envelope_terminal_state_tag, NEEDS_GREETED, true, terminal_state},
     {ttylock_Envelope_status_query_tag, NEEDS_GREETED, false, status_query},
+    {ttylock_Envelope_wait_idle_tag, NEEDS_GREETED, false, wait_idle},
     {ttylock_Envelope_watch_tag, NEEDS_GREETED, false, watch},
     {ttylock_Envelope_force_release_tag, NEEDS_GREETED, false, force_release},
 };

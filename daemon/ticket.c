@@ -8,6 +8,7 @@ void tickets_init(struct tickets *set, uint32_t max, uint64_t seed)
 	slots_init(&set->slots, sizeof(struct ticket *), max);
 	slot_index_init(&set->by_id);
 	slot_index_init(&set->by_number);
+	slot_index_init(&set->by_token);
 	set->seed = seed;
 }
 
@@ -16,6 +17,7 @@ void tickets_deinit(struct tickets *set)
 	slots_deinit(&set->slots);
 	slot_index_deinit(&set->by_id);
 	slot_index_deinit(&set->by_number);
+	slot_index_deinit(&set->by_token);
 }
 
 static struct ticket **ticket_at(const struct tickets *set, uint32_t slot)
@@ -33,7 +35,16 @@ static uint64_t number_hash(const struct tickets *set, const struct caller *c, u
 	return slot_hash(slot_hash(set->seed, c->id), number);
 }
 
-struct ticket *ticket_new(struct tickets *set)
+static uint64_t token_hash(const struct tickets *set, const uint8_t token[TICKET_TOKEN])
+{
+	uint64_t half[2];
+
+	_Static_assert(sizeof(half) == TICKET_TOKEN, "another size of token");
+	memcpy(half, token, sizeof(half));
+	return slot_hash(slot_hash(set->seed, half[0]), half[1]);
+}
+
+struct ticket *ticket_new(struct tickets *set, const pid_t *lineage, size_t count)
 {
 	uint32_t slot = slots_take(&set->slots);
 	if (slot == SLOT_NONE)
@@ -41,13 +52,17 @@ struct ticket *ticket_new(struct tickets *set)
 
 	struct ticket *k = NULL;
 	if (slot_index_reserve(&set->by_id, set->slots.cap) == 0 &&
-	    slot_index_reserve(&set->by_number, set->slots.cap) == 0)
-		k = calloc(1, sizeof(*k));
+	    slot_index_reserve(&set->by_number, set->slots.cap) == 0 &&
+	    slot_index_reserve(&set->by_token, set->slots.cap) == 0)
+		k = calloc(1, sizeof(*k) + count * sizeof(*k->lineage));
 	if (!k) {
 		slots_give(&set->slots, slot);
 		return NULL;
 	}
 	k->slot = slot;
+	k->lineage_count = (uint32_t)count;
+	if (count > 0)
+		memcpy(k->lineage, lineage, count * sizeof(*lineage));
 	*ticket_at(set, slot) = k;
 	return k;
 }
@@ -58,12 +73,24 @@ void ticket_file(struct tickets *set, struct ticket *k)
 	slot_index_put(&set->by_number, number_hash(set, k->caller, k->number), k->slot);
 }
 
+void ticket_grant(struct tickets *set, struct ticket *k, const uint8_t token[TICKET_TOKEN])
+{
+	static const uint8_t zero[TICKET_TOKEN];
+
+	memcpy(k->token, token, sizeof(k->token));
+	k->proven = memcmp(token, zero, sizeof(zero)) != 0;
+	if (k->proven)
+		slot_index_put(&set->by_token, token_hash(set, token), k->slot);
+}
+
 void ticket_free(struct tickets *set, struct ticket *k)
 {
 	if (k->id) {
 		slot_index_remove(&set->by_id, k->slot);
 		slot_index_remove(&set->by_number, k->slot);
 	}
+	if (k->proven)
+		slot_index_remove(&set->by_token, k->slot);
 	slots_give(&set->slots, k->slot);
 	terminal_unref(k->terminal);
 	free(k);
@@ -89,6 +116,17 @@ struct ticket *tickets_by_number(const struct tickets *set, const struct caller 
 
 		if (k->caller == c && k->number == number)
 			return k;
+	}
+	return NULL;
+}
+
+struct ticket *tickets_by_token(const struct tickets *set, const uint8_t token[TICKET_TOKEN])
+{
+	uint32_t slot = slot_index_first(&set->by_token, token_hash(set, token));
+
+	for (; slot != SLOT_NONE; slot = slot_index_next(&set->by_token, slot)) {
+		if (memcmp((*ticket_at(set, slot))->token, token, TICKET_TOKEN) == 0)
+			return *ticket_at(set, slot);
 	}
 	return NULL;
 }

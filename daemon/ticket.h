@@ -1,12 +1,15 @@
 /* ticket: what people are told about a request, which the lock table need not
- * know. Found by the daemon's number or by the caller's.
+ * know. Found by the daemon's number, by the caller's, or by the token that
+ * proves its grant.
  */
 #ifndef TTYLOCK_TICKET_H
 #define TTYLOCK_TICKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "caller.h"
+#include "idle.h"
 #include "slots.h"
 
 #define TICKET_TOKEN 16
@@ -23,28 +26,40 @@ struct ticket {
 	uint64_t task_id;
 	int32_t subject_pid;
 	uint64_t asked; /* ms */
+	uint64_t under; /* the id of the grant that it was asked under; 0: none */
+	/* The grant's, secret: never to be logged or told to anybody but its
+	 * holder. All zeroes until ticket_grant. */
 	uint8_t token[TICKET_TOKEN];
+	bool proven;		/* found by it */
+	struct idle_wait *idle; // those that it keeps waiting
 	uint32_t slot;
+	/* The subject and its parents when this was asked, the nearest first. */
+	uint32_t lineage_count;
+	pid_t lineage[];
 };
 
 struct tickets {
 	struct slots slots; // of struct ticket *
-	struct slot_index by_id, by_number;
+	struct slot_index by_id, by_number, by_token;
 	uint64_t seed;
 };
 
 void tickets_init(struct tickets *set, uint32_t max, uint64_t seed);
 void tickets_deinit(struct tickets *set);
 
-/* A zeroed ticket, not to be found yet; NULL: at the maximum or out of memory. */
-struct ticket *ticket_new(struct tickets *set);
+/* A zeroed ticket with that lineage (count may be 0), not to be found yet; NULL:
+ * at the maximum or out of memory. */
+struct ticket *ticket_new(struct tickets *set, const pid_t *lineage, size_t count);
 /* From now on it is found. Cannot fail. id, number and caller must be set. */
 void ticket_file(struct tickets *set, struct ticket *k);
-/* Filed or not. Gives the terminal's reference back. */
+/* Gives a filed one that token; one of zeroes proves nothing. */
+void ticket_grant(struct tickets *set, struct ticket *k, const uint8_t token[TICKET_TOKEN]);
+/* Filed or not, with nobody in `idle`. Gives the terminal's reference back. */
 void ticket_free(struct tickets *set, struct ticket *k);
 
 struct ticket *tickets_by_id(const struct tickets *set, uint64_t id);
 struct ticket *tickets_by_number(
     const struct tickets *set, const struct caller *c, uint64_t number);
+struct ticket *tickets_by_token(const struct tickets *set, const uint8_t token[TICKET_TOKEN]);
 
 #endif

@@ -6,7 +6,8 @@
  *
  * Every function returns 0 (or what its comment says) or a negative errno; the
  * codes of each are listed with it. Times are milliseconds; a timeout of -1
- * waits for ever. Nothing here prints, exits, or installs a signal handler.
+ * waits for ever. Nothing here prints, exits, or installs a signal handler, but
+ * where it says so.
  *
  * Any thread may use any handle; only ttylock_close() must be the last call with
  * it. All handles of a process share one connection to a daemon. A child of
@@ -198,7 +199,100 @@ int ttylock_wait_idle(int timeout_ms);
  * ttylock_wait_idle(). Cheap: one question to the daemon. */
 int ttylock_in_debug(pid_t pid);
 
+/* A breakpoint in the program's text: ttylock_breakpoint(); or, with a line for
+ * people, ttylock_breakpoint("no more orders"); It waits for the turn of this
+ * thread at the terminal; then the debugger shows the thread stopped at the
+ * caller's line, under the banner
+ *	ttylock: breakpoint: NAME (pid N): FILE:LINE: TEXT; nobody else waits
+ * Other threads run on while it waits. It returns when the debugger detaches or
+ * quits; gdb does so at "continue", unless the person has set breakpoints there.
+ * A debugger that is there already gets it at once, with no turn and no banner.
+ * No terminal, no daemon, no debugger: one line on standard error says why, and
+ * the program goes on. It must not be in the debugger's way: nothing is left
+ * behind in the process but, where Yama restricts debuggers, the permission to
+ * trace it. The handler of SIGTRAP is another one while a thread has the
+ * debugger called and until it has passed the line: should the debugger be
+ * killed there, the program goes on.
+ * Any thread may call it; a signal handler may after a first breakpoint or
+ * ttylock_crash_handler_install(). A set-user-ID program gets no debugger. */
+#define ttylock_breakpoint(...)                                                                    \
+	do {                                                                                       \
+		if (ttylock_breakpoint_begin(__FILE__, __LINE__, TTYLOCK_TEXT_(__VA_ARGS__))) {    \
+			TTYLOCK_TRAP_;                                                             \
+			ttylock_breakpoint_end();                                                  \
+		}                                                                                  \
+	} while (0)
+
+/* As assert(3), but a breakpoint first, with the expression for its text. When
+ * the person lets it go on it prints assert's line and aborts; that abort has no
+ * crash session of its own, the person having just had one. With NDEBUG defined
+ * it is nothing, and the expression is not evaluated. */
+#ifdef NDEBUG
+#define ttylock_assert(expression) ((void)0)
+#else
+#define ttylock_assert(expression)                                                                 \
+	__extension__({                                                                            \
+		if (expression)                                                                    \
+			; /* empty, so that an assignment is warned of */                          \
+		else {                                                                             \
+			if (ttylock_breakpoint_begin(__FILE__, __LINE__, #expression))             \
+				TTYLOCK_TRAP_;                                                     \
+			ttylock_assert_failed(#expression, __FILE__, __LINE__, __func__);          \
+		}                                                                                  \
+	})
+#endif
+
+/* Crash handling for a program that links this library and was not started by
+ * `ttylock run`: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT and SIGTRAP have the
+ * process stand still, wait for its turn at the terminal and get the debugger at
+ * the fault; then it ends as it would have. Where `ttylock run` has seen to that
+ * already, and after the first call, there is nothing to do. Signals that are
+ * ignored stay so. The calling thread gets an alternate signal stack, if it has
+ * none. With "off" for TTYLOCK_CRASH in the environment, somebody above has
+ * turned crash handling off: nothing happens then.
+ * -ENOENT: no ttylock command beside the library, in ../bin, /usr/local/bin or
+ * /usr/bin ($TTYLOCK_HELPER names another one by its absolute path); -EPERM: a
+ * set-user-ID program; -ENOMEM. */
+int ttylock_crash_handler_install(void);
+
+/* An alternate signal stack for the calling thread, if it has none, until its
+ * end: for threads other than the one that called install, without it a stack
+ * overflow ends the process as before. -ENOMEM, -EAGAIN. */
+int ttylock_crash_handler_thread(void);
+
+/* Turns crash handling on or off for this process and for those that it starts
+ * from now on: by fork, and by exec through TTYLOCK_CRASH in the environment
+ * (setenv(3): not while another thread uses the environment). Off puts back the
+ * handlers that were there before; one that was installed since stays. Also for
+ * what `ttylock run` has turned on. As ttylock_crash_handler_install(), but for
+ * the environment's "off". */
+int ttylock_crash_handler_set(bool on);
+
+/* What the macros above are made of. */
+#if defined(__x86_64__) || defined(__i386__)
+#define TTYLOCK_TRAP_ __asm__ volatile("int3")
+#elif defined(__aarch64__)
+#define TTYLOCK_TRAP_ __asm__ volatile("brk #0xf000")
+#else
+#include <signal.h>
+#define TTYLOCK_TRAP_ raise(SIGTRAP)
+#endif
+
+/* 1: the caller has to trap, and to call the other one then. */
+int ttylock_breakpoint_begin(const char *file, int line, const char *text);
+void ttylock_breakpoint_end(void);
+__attribute__((__noreturn__)) void ttylock_assert_failed(
+    const char *expression, const char *file, int line, const char *function);
+
 #ifdef __cplusplus
 }
+inline const char *ttylock_text_(const char *text = 0)
+{
+	return text;
+}
+#define TTYLOCK_TEXT_(...) ttylock_text_(__VA_ARGS__)
+#else
+/* Nothing becomes NULL. */
+#define TTYLOCK_TEXT_(...) (__extension__((const char *const[1]){__VA_ARGS__}))[0]
 #endif
 #endif

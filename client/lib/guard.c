@@ -8,8 +8,8 @@
 
 static struct {
 	_Atomic uint64_t owner; /* of the fields below: pid << 32 | tid; 0: nobody */
-	pid_t pid;		/* whose threads are counted: not those of a fork's parent */
-	int threads;
+	_Atomic pid_t pid;	/* whose threads are counted: not those of a fork's parent */
+	_Atomic int threads;
 	struct sigaction before;
 } guard;
 

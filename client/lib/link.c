@@ -66,11 +66,19 @@ bool link_is_alive(const struct link *l)
 	return l->owner == getpid() && !__atomic_load_n(&l->lost, __ATOMIC_ACQUIRE);
 }
 
+/* Also where nobody has noticed yet. */
+static bool is_hung_up(const struct link *l)
+{
+	struct pollfd p = {.fd = l->channel.fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static struct link *find(const struct addresses *a)
 {
 	for (struct link *l = links.first; l; l = l->next)
 		for (size_t i = 0; i < a->count; i++)
-			if (link_is_alive(l) && !strcmp(l->socket, a->path[i]))
+			if (link_is_alive(l) && !strcmp(l->socket, a->path[i]) && !is_hung_up(l))
 				return l;
 	return NULL;
 }

@@ -62,15 +62,20 @@ static int ask(struct ttylock *t, const struct ttylock_wish *wish, int news, uin
 		return r < 0 ? r : link_request(t->link, &e, t, news, idp);
 	/* Up before the request leaves. */
 	struct shield *s;
+	struct ttylock_status status;
 	r = sigint_shield(t, wish, &s);
 	if (r < 0)
 		return r;
 	r = link_request(t->link, &e, t, news, idp);
-	if (r < 0)
-		sigint_unshield(s);
-	else
-		__atomic_store_n(&s->request, *idp, __ATOMIC_RELEASE);
-	return r;
+	if (r < 0) {
+		sigint_drop(s);
+		return r;
+	}
+	sigint_name(s, *idp);
+	/* Another thread may have ended it before it had its name. */
+	if (link_status(t->link, *idp, &status) == -ENOENT)
+		sigint_unshield(t, *idp);
+	return 0;
 }
 
 EXPORT int ttylock_acquire_async(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *idp)
@@ -115,25 +120,28 @@ EXPORT int ttylock_acquire(
 	if (r < 0)
 		return r;
 	uint64_t id = *idp;
-	struct shield *shield = wish->shield ? sigint_find(t, id) : NULL;
-	__atomic_add_fetch(&t->waiting, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&t->waiting, 1, __ATOMIC_SEQ_CST);
 	for (r = 1; r > 0;) {
 		unsigned kept_back = sigint_kept_back();
-		r = link_wait(t->link, id, t->wake, deadline);
+		/* It may have come, and been taken from wake, before we waited. */
+		if (__atomic_exchange_n(&t->interrupted, 0, __ATOMIC_SEQ_CST))
+			r = -EINTR;
+		else
+			r = link_wait(t->link, id, t->wake, deadline);
 		if (r == -EAGAIN) {
 			take_wake(t);
-			r = __atomic_exchange_n(&t->interrupted, 0, __ATOMIC_ACQUIRE) ? -EINTR : 0;
-		} else if (r == -EINTR && shield && sigint_kept_back() != kept_back) {
+			r = 0;
+		} else if (r == -EINTR && wish->shield && sigint_kept_back() != kept_back) {
 			r = 0;
 		}
-		if (shield && __atomic_load_n(&shield->cancelled, __ATOMIC_ACQUIRE))
+		if (wish->shield && sigint_is_cancelled(t, id))
 			r = -ECANCELED;
 		if (r == 0)
 			r = outcome(t, id);
 	}
-	if (shield)
-		__atomic_store_n(&shield->waiting, 0, __ATOMIC_RELAXED);
-	__atomic_sub_fetch(&t->waiting, 1, __ATOMIC_RELAXED);
+	if (wish->shield)
+		sigint_settle(t, id);
+	__atomic_sub_fetch(&t->waiting, 1, __ATOMIC_SEQ_CST);
 	if (r < 0)
 		ttylock_cancel(t, id);
 	return r;
@@ -143,7 +151,7 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 {
 	int error = errno;
 
-	__atomic_store_n(&t->interrupted, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&t->interrupted, 1, __ATOMIC_SEQ_CST);
 	eventfd_write(t->wake, 1);
 	errno = error;
 }
@@ -152,14 +160,10 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 
 static int end_request(struct ttylock *t, uint64_t id, const ttylock_Envelope *e)
 {
-	if (t->taken && t->taken_by == id)
-		ttylock_give_terminal(t);
+	lock_give_terminal(t, id);
 	int r = link_end_request(t->link, id, e);
 	/* After it: the shield covers the request to its end. */
-	struct shield *s = sigint_find(t, id);
-
-	if (s)
-		sigint_unshield(s);
+	sigint_unshield(t, id);
 	return r;
 }
 
@@ -189,44 +193,37 @@ EXPORT int ttylock_shield(struct ttylock *t)
 
 	if (t->tty < 0)
 		return -ENOTTY;
-	return sigint_find(t, 0) ? -EALREADY : sigint_shield(t, NULL, &s);
+	return sigint_has(t, SHIELD_ALONE) ? -EALREADY : sigint_shield(t, NULL, &s);
 }
 
 EXPORT int ttylock_unshield(struct ttylock *t)
 {
-	struct shield *s = sigint_find(t, 0);
-
-	if (!s)
-		return -ENOENT;
-	sigint_unshield(s);
-	return 0;
+	return sigint_unshield(t, SHIELD_ALONE);
 }
 
 /* Asynchronous requests that the hook took back, or that wait no more. */
 static void look_after_shields(struct ttylock *t)
 {
+	uint64_t ids[SIGINT_SHIELDS_MAX];
 	struct ttylock_status status;
 
-	for (struct shield *s = NULL; (s = sigint_next(t, s));) {
-		if (link_status(t->link, s->request, &status) < 0)
+	for (size_t n = sigint_waiting(t, ids); n > 0;) {
+		uint64_t id = ids[--n];
+		if (link_status(t->link, id, &status) < 0)
 			continue;
 		if (status.state != TTYLOCK_QUEUED)
-			__atomic_store_n(&s->waiting, 0, __ATOMIC_RELAXED);
-		else if (__atomic_load_n(&s->cancelled, __ATOMIC_ACQUIRE))
-			link_withdraw(t->link, s->request);
+			sigint_settle(t, id);
+		else if (sigint_is_cancelled(t, id))
+			link_withdraw(t->link, id);
 	}
 }
 
 /* --- hearing -------------------------------------------------------------- */
 
-EXPORT int ttylock_fd(struct ttylock *t)
+static int poll_descriptor(const struct ttylock *t)
 {
 	struct epoll_event socket = {.events = EPOLLIN}, wake = {.events = EPOLLIN, .data.u32 = 1};
 
-	if (!link_is_alive(t->link))
-		return -1;
-	if (t->poll >= 0)
-		return t->poll;
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 	if (fd < 0)
 		return -1;
@@ -235,19 +232,33 @@ EXPORT int ttylock_fd(struct ttylock *t)
 		close(fd);
 		return -1;
 	}
-	return t->poll = fd;
+	return fd;
+}
+
+EXPORT int ttylock_fd(struct ttylock *t)
+{
+	if (!link_is_alive(t->link))
+		return -1;
+	pthread_mutex_lock(&t->lock);
+	if (t->poll < 0)
+		t->poll = poll_descriptor(t);
+	int fd = t->poll;
+	pthread_mutex_unlock(&t->lock);
+	return fd;
 }
 
 EXPORT int ttylock_dispatch(struct ttylock *t, int timeout_ms)
 {
 	int64_t deadline = deadline_in(timeout_ms);
 
+	if (t->link->owner != getpid())
+		return -ECONNRESET; /* and wake is the parent's, too */
 	for (;;) {
 		int r = link_drain(t->link);
 		/* Behind it: our own news are no news any more. */
 		bool woken = take_wake(t);
-		if (woken && __atomic_load_n(&t->interrupted, __ATOMIC_RELAXED) &&
-		    __atomic_load_n(&t->waiting, __ATOMIC_RELAXED))
+		if (woken && __atomic_load_n(&t->interrupted, __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&t->waiting, __ATOMIC_SEQ_CST))
 			eventfd_write(t->wake, 1); /* it was for them */
 		if (r != 0 || woken) {
 			look_after_shields(t);

@@ -9,12 +9,13 @@ struct taken;
 
 struct ttylock {
 	struct link *link;
-	int tty;	     /* a descriptor of the terminal, -1: none */
-	int terminal;	     /* its number on the link, -1: none */
-	int wake;	     /* an eventfd: look again, somebody else took in the news */
-	int poll;	     /* an epoll descriptor of socket and wake; -1 until asked for */
-	struct taken *taken; /* how the terminal was before we took it; NULL */
-	uint64_t taken_by;   /* the request under which it was */
+	int tty;	      /* a descriptor of the terminal, -1: none */
+	int terminal;	      /* its number on the link, -1: none */
+	int wake;	      /* an eventfd: look again, somebody else took in the news */
+	pthread_mutex_t lock; /* for these three */
+	int poll;	      /* an epoll descriptor of socket and wake; -1 until asked for */
+	struct taken *taken;  /* how the terminal was before we took it; NULL */
+	uint64_t taken_by;    /* the request under which it was */
 	/* Atomic: ttylock_interrupt() was called; threads in ttylock_acquire(). */
 	int interrupted, waiting;
 };
@@ -28,5 +29,8 @@ int lock_save(struct ttylock *t, uint64_t id, const uint8_t *saved, size_t len);
 
 /* Copies the daemon's last word on a request of ours. 0, -ENOENT. */
 int lock_last(struct ttylock *t, uint64_t id, ttylock_LockStatus *out);
+
+/* Gives the terminal back if the request took it. */
+void lock_give_terminal(struct ttylock *t, uint64_t id);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "export.h"
 #include "lock.h"
+#include "sigint.h"
 #include "terminal.h"
 
 static int open_terminal(int given)
@@ -52,6 +53,7 @@ EXPORT int ttylock_open(struct ttylock **outp, int tty, unsigned flags)
 	if (!t)
 		return -ENOMEM;
 	t->tty = t->wake = t->poll = t->terminal = -1;
+	pthread_mutex_init(&t->lock, NULL);
 	int r = set_up(t, tty, flags);
 	if (r < 0) {
 		ttylock_close(t);
@@ -80,7 +82,9 @@ EXPORT void ttylock_close(struct ttylock *t)
 		if (t->terminal >= 0)
 			link_forget_terminal(t->link, t->terminal);
 		link_put(t->link);
+		sigint_rest();
 	}
+	free(t->taken); /* of the parent */
 	if (t->tty >= 0)
 		close(t->tty);
 	if (t->wake >= 0)

@@ -1,11 +1,10 @@
 #include "sigint.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "deadline.h"
@@ -13,23 +12,53 @@
 #include "terminal.h"
 
 #define CONNECT_MS 5000
+#define HOOK_MS	   1000
 
-/* Of installing and uninstalling; the hook itself takes no lock. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned count; /* atomic for those who only look */
+/* The hook itself takes none of these. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;       /* of the shields; held briefly */
+static pthread_mutex_t connecting = PTHREAD_MUTEX_INITIALIZER; /* before lock */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static unsigned count; /* of the shields; atomic for those who only look */
+
+/* --- the hook ------------------------------------------------------------- */
+
+/* Until no thread is in the hook any more that could have seen what was before.
+ * It takes milliseconds there; a redraw that never returns does not hold us for
+ * ever. */
+static void await_hook(void)
+{
+	int64_t deadline = deadline_in(HOOK_MS);
+
+	while (
+	    __atomic_load_n(&sigint_state.inside, __ATOMIC_SEQ_CST) && deadline_left(deadline) > 0)
+		nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+}
+
+static bool is_ours(const struct sigaction *now)
+{
+	return (now->sa_flags & SA_SIGINFO) && now->sa_sigaction == sigint_hook;
+}
 
 /* With the mask and flags of what it stands before, so that this one is called
  * as if by the kernel. */
 static void install(void)
 {
-	struct sigaction ours;
+	struct sigaction now, ours;
 
-	sigaction(SIGINT, NULL, &sigint_state.before);
+	sigaction(SIGINT, NULL, &now);
+	/* Ours already: somebody who found it there has put it back. */
+	if (!is_ours(&now)) {
+		await_hook();
+		sigint_state.before = now;
+	}
 	ours = sigint_state.before;
+	/* Neither of these would interrupt a system call. */
+	if (ours.sa_handler == SIG_IGN || ours.sa_handler == SIG_DFL)
+		ours.sa_flags |= SA_RESTART;
 	ours.sa_sigaction = sigint_hook;
 	ours.sa_flags |= SA_SIGINFO;
 	ours.sa_flags &= ~SA_RESETHAND;
+	__atomic_store_n(&sigint_state.process, getpid(), __ATOMIC_RELAXED);
 	__atomic_store_n(&sigint_state.installed, 1, __ATOMIC_RELEASE);
 	sigaction(SIGINT, &ours, NULL);
 }
@@ -41,57 +70,99 @@ static void uninstall(void)
 	if (!__atomic_exchange_n(&sigint_state.installed, 0, __ATOMIC_ACQ_REL))
 		return;
 	/* Somebody has put another one there: theirs. */
-	if (sigaction(SIGINT, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
-	    now.sa_sigaction == sigint_hook)
+	if (sigaction(SIGINT, NULL, &now) == 0 && is_ours(&now))
 		sigaction(SIGINT, &sigint_state.before, NULL);
 }
 
-static bool is_open(struct channel *c)
-{
-	char byte;
+/* --- its connection ------------------------------------------------------- */
 
-	return c->fd >= 0 &&
-	       (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 || errno == EAGAIN);
+static bool is_open(const struct channel *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	return c->fd >= 0 && poll(&p, 1, 0) == 0;
 }
 
-/* The hook's own connection is made once and kept: the hook may be using it. */
-static int connect_hook(struct link *l)
+/* Keeps the hook from the connection, in this thread by blocking the signal. */
+static void claim(sigset_t *old)
 {
-	sigset_t sigint, old;
-	int r = 0;
+	sigset_t sigint;
 
 	sigemptyset(&sigint);
 	sigaddset(&sigint, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &sigint, &old);
-	if (!is_open(&sigint_state.channel)) {
-		while (__atomic_exchange_n(&sigint_state.busy, 1, __ATOMIC_ACQUIRE))
-			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-		channel_close(&sigint_state.channel);
-		r = link_connect_beside(l, &sigint_state.channel, deadline_in(CONNECT_MS));
-		__atomic_store_n(&sigint_state.busy, 0, __ATOMIC_RELEASE);
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
+	pthread_sigmask(SIG_BLOCK, &sigint, old);
+	/* Not for ever: a host may have jumped out of the hook. */
+	for (int64_t deadline = deadline_in(HOOK_MS);
+	     !sigint_claim() && deadline_left(deadline) > 0;)
+		nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
 }
 
-/* In the child of a fork: no shields, and what was there before us is back. */
-static void forget(void)
+static void unclaim(const sigset_t *old)
+{
+	sigint_unclaim();
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static int connect_hook(struct link *l)
+{
+	struct channel fresh;
+	sigset_t old;
+
+	if (is_open(&sigint_state.channel))
+		return link_is_alive(l) ? 0 : -ECONNRESET;
+	int r = link_connect_beside(l, &fresh, deadline_in(CONNECT_MS));
+	if (r < 0)
+		return r;
+	claim(&old);
+	channel_close(&sigint_state.channel);
+	channel_move(&sigint_state.channel, &fresh);
+	unclaim(&old);
+	return 0;
+}
+
+void sigint_rest(void)
+{
+	sigset_t old;
+
+	pthread_mutex_lock(&connecting);
+	if (!__atomic_load_n(&count, __ATOMIC_RELAXED) && sigint_state.channel.fd >= 0) {
+		claim(&old);
+		channel_close(&sigint_state.channel);
+		unclaim(&old);
+	}
+	pthread_mutex_unlock(&connecting);
+}
+
+/* --- fork ----------------------------------------------------------------- */
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* No shields, and what was there before us is back. */
+static void after_fork_child(void)
 {
 	pthread_mutex_init(&lock, NULL);
-	if (count)
-		uninstall();
+	pthread_mutex_init(&connecting, NULL);
+	uninstall();
 	count = 0;
 	memset(sigint_state.shields, 0, sizeof(sigint_state.shields));
-	sigint_state.busy = 0;
-	if (sigint_state.channel.fd >= 0)
-		close(sigint_state.channel.fd);
-	sigint_state.channel.fd = -1;
+	sigint_state.asking = 0;
+	sigint_state.inside = 0;
 }
 
 static void set_up(void)
 {
-	pthread_atfork(NULL, NULL, forget);
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
+
+/* --- shields -------------------------------------------------------------- */
 
 static struct shield *find_free(void)
 {
@@ -101,70 +172,144 @@ static struct shield *find_free(void)
 	return NULL;
 }
 
+static int put_up(struct ttylock *t, const struct ttylock_wish *wish, struct shield **outp)
+{
+	struct shield *s = find_free();
+
+	if (!s)
+		return -EUSERS;
+	*s = (struct shield){
+	    .wake = t->wake,
+	    .tty = t->tty,
+	    .owner = t,
+	    .request = wish ? SHIELD_COMING : SHIELD_ALONE,
+	    .waiting = wish != NULL,
+	    .redraw = wish ? wish->redraw : NULL,
+	    .redraw_arg = wish ? wish->redraw_arg : NULL,
+	};
+	terminal_path(t->tty, s->terminal, sizeof(s->terminal));
+	__atomic_store_n(&s->used, 1, __ATOMIC_RELEASE);
+	if (__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) == 0)
+		install();
+	*outp = s;
+	return 0;
+}
+
 int sigint_shield(struct ttylock *t, const struct ttylock_wish *wish, struct shield **outp)
 {
-	int r = -EUSERS;
-
-	pthread_mutex_lock(&lock);
-	struct shield *s = find_free();
-	if (s)
-		r = connect_hook(t->link);
+	pthread_once(&once, set_up);
+	pthread_mutex_lock(&connecting);
+	int r = connect_hook(t->link);
 	if (r == 0) {
-		pthread_once(&once, set_up);
-		*s = (struct shield){
-		    .wake = t->wake,
-		    .tty = t->tty,
-		    .owner = (uint64_t)(uintptr_t)t,
-		    .waiting = wish != NULL,
-		    .redraw = wish ? wish->redraw : NULL,
-		    .redraw_arg = wish ? wish->redraw_arg : NULL,
-		};
-		terminal_path(t->tty, s->terminal, sizeof(s->terminal));
-		__atomic_store_n(&s->used, 1, __ATOMIC_RELEASE);
-		if (__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) == 0)
-			install();
-		*outp = s;
+		pthread_mutex_lock(&lock);
+		r = put_up(t, wish, outp);
+		pthread_mutex_unlock(&lock);
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&connecting);
 	return r;
 }
 
-void sigint_unshield(struct shield *s)
+void sigint_name(struct shield *s, uint64_t request)
 {
+	__atomic_store_n(&s->request, request, __ATOMIC_RELEASE);
+}
+
+static struct shield *find_locked(const struct ttylock *t, uint64_t request)
+{
+	for (int i = 0; i < SIGINT_SHIELDS_MAX; i++) {
+		struct shield *s = &sigint_state.shields[i];
+		if (s->used && s->owner == t &&
+		    __atomic_load_n(&s->request, __ATOMIC_ACQUIRE) == request)
+			return s;
+	}
+	return NULL;
+}
+
+/* With the lock held where there is one; NULL: unlocked again. */
+static struct shield *find_and_lock(const struct ttylock *t, uint64_t request)
+{
+	if (!__atomic_load_n(&count, __ATOMIC_RELAXED))
+		return NULL;
 	pthread_mutex_lock(&lock);
-	__atomic_store_n(&s->used, 0, __ATOMIC_RELEASE);
+	struct shield *s = find_locked(t, request);
+	if (!s)
+		pthread_mutex_unlock(&lock);
+	return s;
+}
+
+static void take_down_locked(struct shield *s)
+{
+	__atomic_store_n(&s->used, 0, __ATOMIC_SEQ_CST);
 	if (__atomic_sub_fetch(&count, 1, __ATOMIC_RELAXED) == 0)
 		uninstall();
+	/* The hook may still use its descriptors, which end with the handle. */
+	await_hook();
+}
+
+int sigint_unshield(const struct ttylock *t, uint64_t request)
+{
+	struct shield *s = find_and_lock(t, request);
+
+	if (!s)
+		return -ENOENT;
+	take_down_locked(s);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void sigint_drop(struct shield *s)
+{
+	pthread_mutex_lock(&lock);
+	take_down_locked(s);
 	pthread_mutex_unlock(&lock);
 }
 
-struct shield *sigint_find(const struct ttylock *t, uint64_t request)
+bool sigint_has(const struct ttylock *t, uint64_t request)
 {
-	struct shield *found = NULL;
+	const struct shield *s = find_and_lock(t, request);
+
+	if (s)
+		pthread_mutex_unlock(&lock);
+	return s != NULL;
+}
+
+bool sigint_is_cancelled(const struct ttylock *t, uint64_t request)
+{
+	const struct shield *s = find_and_lock(t, request);
+
+	if (!s)
+		return false;
+	bool cancelled = __atomic_load_n(&s->cancelled, __ATOMIC_ACQUIRE);
+	pthread_mutex_unlock(&lock);
+	return cancelled;
+}
+
+void sigint_settle(const struct ttylock *t, uint64_t request)
+{
+	struct shield *s = find_and_lock(t, request);
+
+	if (!s)
+		return;
+	__atomic_store_n(&s->waiting, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&lock);
+}
+
+size_t sigint_waiting(const struct ttylock *t, uint64_t out[SIGINT_SHIELDS_MAX])
+{
+	size_t n = 0;
 
 	if (!__atomic_load_n(&count, __ATOMIC_RELAXED))
-		return NULL;
+		return 0;
 	pthread_mutex_lock(&lock);
-	for (int i = 0; i < SIGINT_SHIELDS_MAX && !found; i++) {
-		struct shield *s = &sigint_state.shields[i];
-		if (s->used && s->owner == (uint64_t)(uintptr_t)t && s->request == request)
-			found = s;
+	for (int i = 0; i < SIGINT_SHIELDS_MAX; i++) {
+		const struct shield *s = &sigint_state.shields[i];
+		uint64_t request = __atomic_load_n(&s->request, __ATOMIC_ACQUIRE);
+		if (s->used && s->owner == t && request != SHIELD_ALONE &&
+		    request != SHIELD_COMING && __atomic_load_n(&s->waiting, __ATOMIC_RELAXED))
+			out[n++] = request;
 	}
 	pthread_mutex_unlock(&lock);
-	return found;
-}
-
-struct shield *sigint_next(const struct ttylock *t, struct shield *after)
-{
-	struct shield *s = after ? after + 1 : sigint_state.shields;
-
-	if (!__atomic_load_n(&count, __ATOMIC_RELAXED))
-		return NULL;
-	for (; s < sigint_state.shields + SIGINT_SHIELDS_MAX; s++)
-		if (__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) && s->request &&
-		    s->owner == (uint64_t)(uintptr_t)t)
-			return s;
-	return NULL;
+	return n;
 }
 
 unsigned sigint_kept_back(void)

@@ -1,6 +1,7 @@
 #include "sigint_hook.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -14,53 +15,99 @@
 struct sigint_state sigint_state = {.channel = {.fd = -1}};
 
 enum verdict {
-	PASS_ON,     /* nobody has the terminal */
-	KEEP_MINE,   /* this process has it */
-	KEEP_OTHERS, /* a living other has it */
+	PASS_ON_NOBODY = 1, /* nobody has the terminal */
+	PASS_ON_NO_ANSWER,  /* or the daemon does not say who has */
+	PASS_ON_ESCAPE,	    /* whoever has it */
+	KEEP_MINE,	    /* this process has it */
+	KEEP_OTHERS,	    /* a living other has it */
+	KEEP_SILENT,	    /* an outer call in this thread decides */
 };
 
 /* The third press within two seconds. */
 static int escapes(void)
 {
-	int64_t *p = sigint_state.presses;
+	unsigned n = __atomic_fetch_add(&sigint_state.pressed, 1, __ATOMIC_RELAXED);
+	int64_t now = clock_ms();
+	int64_t *presses = sigint_state.presses;
 
-	p[2] = p[1];
-	p[1] = p[0];
-	p[0] = clock_ms();
-	return p[2] && p[0] - p[2] <= ESCAPE_MS;
+	__atomic_store_n(&presses[n % SIGINT_PRESSES], now, __ATOMIC_RELAXED);
+	int64_t first = __atomic_load_n(&presses[(n + 1) % SIGINT_PRESSES], __ATOMIC_RELAXED);
+	return first && now - first <= ESCAPE_MS;
 }
 
-/* Asks the daemon who holds the terminal: 1 and *holder; 0: nobody; -1: no
- * answer, so nobody that counts. */
-static int ask_holder(const char *terminal, ttylock_Entry *holder)
+static int is_up(const struct shield *s)
+{
+	return __atomic_load_n(&s->used, __ATOMIC_SEQ_CST);
+}
+
+/* A shield of that terminal, of a holder rather than of one who waits. */
+static const struct shield *find_shield(const char *terminal)
+{
+	const struct shield *found = NULL;
+
+	for (int i = 0; i < SIGINT_SHIELDS_MAX; i++) {
+		const struct shield *s = &sigint_state.shields[i];
+		if (!is_up(s) || strcmp(s->terminal, terminal) != 0)
+			continue;
+		found = s;
+		if (!__atomic_load_n(&s->waiting, __ATOMIC_RELAXED))
+			break;
+	}
+	return found;
+}
+
+/* Takes in who holds a terminal: the shield before it, unless one is found
+ * already. This process comes before others. */
+static void weigh(const ttylock_Entry *entry, const struct shield **found)
+{
+	const struct shield *s = entry->position == 0 ? find_shield(entry->terminal) : NULL;
+
+	if (s && (!*found || entry->pid == getpid())) {
+		*found = s;
+		sigint_state.holder = *entry;
+	}
+}
+
+/* Asks the daemon who holds our terminals: 0, with one that is somebody's in
+ * *found and the state's holder; -1: no answer, so nobody that counts. */
+static int ask_holder(const struct shield **found)
 {
 	struct channel *c = &sigint_state.channel;
+	ttylock_Envelope *e = &sigint_state.frame;
 	int64_t deadline = deadline_in(ANSWER_MS);
-	ttylock_Envelope e;
-	int found = 0;
 
-	memset(&e, 0, sizeof(e));
-	e.which_body = ttylock_Envelope_status_query_tag;
-	e.body.status_query.query = ++sigint_state.queries;
-	if (c->fd < 0 || channel_send(c, &e, -1, deadline) < 0)
+	memset(e, 0, sizeof(*e));
+	e->which_body = ttylock_Envelope_status_query_tag;
+	e->body.status_query.query = ++sigint_state.queries;
+	if (c->fd < 0 || channel_send(c, e, -1, deadline) < 0)
 		return -1;
 	for (;;) {
-		int r = channel_receive(c, &e, deadline);
-		const ttylock_StatusReport *m = &e.body.status_report;
+		int r = channel_receive(c, e, deadline);
+		const ttylock_StatusReport *m = &e->body.status_report;
 		if (r == -EINTR)
 			continue;
 		if (r <= 0)
 			return -1;
-		if (e.which_body != ttylock_Envelope_status_report_tag ||
+		if (e->which_body != ttylock_Envelope_status_report_tag ||
 		    m->query != sigint_state.queries)
 			continue; /* late, of a question before */
 		if (m->last)
-			return found;
-		if (m->entry.position == 0 && !strcmp(m->entry.terminal, terminal)) {
-			*holder = m->entry;
-			found = 1;
-		}
+			return 0;
+		weigh(&m->entry, found);
 	}
+}
+
+int sigint_claim(void)
+{
+	int nobody = 0;
+
+	return __atomic_compare_exchange_n(&sigint_state.asking, &nobody, (int)syscall(SYS_gettid),
+	    0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+void sigint_unclaim(void)
+{
+	__atomic_store_n(&sigint_state.asking, 0, __ATOMIC_RELEASE);
 }
 
 static char *put(char *at, const char *end, const char *text)
@@ -81,29 +128,101 @@ static char *put_number(char *at, const char *end, unsigned long n)
 	return put(at, end, d);
 }
 
-static void say(const struct shield *s, enum verdict verdict, const ttylock_Entry *holder)
+/* Never waits, for output may be stopped (Ctrl-S); nor is it stopped itself for
+ * writing from the background. */
+static void write_line(int tty, const char *line, size_t len)
+{
+	struct pollfd p = {.fd = tty, .events = POLLOUT};
+	sigset_t ttou, old;
+
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &ttou, &old);
+	if (poll(&p, 1, 0) > 0 && (p.revents & POLLOUT) && write(tty, line, len) < 0)
+		p.revents = 0; /* hung up: nobody to tell */
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static char *put_holder(char *at, const char *end, const ttylock_Entry *holder)
+{
+	if (holder->hidden)
+		return put(at, end, "kept back: another user has the terminal");
+	at = put(at, end, "kept back: ");
+	at = put(at, end, holder->comm);
+	at = put(at, end, " (pid ");
+	at = put_number(at, end, (unsigned long)holder->pid);
+	at = put(at, end, ") has the terminal: ");
+	return put(at, end, holder->text);
+}
+
+static void say(int tty, enum verdict verdict, const ttylock_Entry *holder)
 {
 	char line[400], *at = line, *end = line + sizeof(line) - 2;
 
 	at = put(at, end, "\r\nttylock: Ctrl-C ");
-	if (verdict == PASS_ON) {
+	switch (verdict) {
+	case PASS_ON_NOBODY:
 		at = put(at, end, "passed on: nobody has the terminal");
-	} else if (verdict == KEEP_MINE) {
+		break;
+	case PASS_ON_NO_ANSWER:
+		at = put(at, end, "passed on: the daemon does not say who has the terminal");
+		break;
+	case PASS_ON_ESCAPE:
+		at = put(at, end, "passed on: the third within two seconds");
+		break;
+	case KEEP_MINE:
 		at = put(at, end, "kept back: this process has the terminal");
-	} else if (holder->hidden) {
-		at = put(at, end, "kept back: another user has the terminal");
-	} else {
-		at = put(at, end, "kept back: ");
-		at = put(at, end, holder->comm);
-		at = put(at, end, " (pid ");
-		at = put_number(at, end, (unsigned long)holder->pid);
-		at = put(at, end, ") has the terminal: ");
-		at = put(at, end, holder->text);
+		break;
+	case KEEP_OTHERS:
+		at = put_holder(at, end, holder);
+		break;
+	case KEEP_SILENT:
+		return;
 	}
 	*at++ = '\r';
 	*at++ = '\n';
-	if (write(s->tty, line, (size_t)(at - line)) < 0)
-		return; /* hung up */
+	write_line(tty, line, (size_t)(at - line));
+}
+
+/* 0; else why the daemon cannot be asked. */
+static enum verdict await_claim(void)
+{
+	int64_t deadline = deadline_in(2 * ANSWER_MS);
+
+	while (!sigint_claim()) {
+		if (__atomic_load_n(&sigint_state.asking, __ATOMIC_RELAXED) ==
+		    (int)syscall(SYS_gettid))
+			return KEEP_SILENT;
+		if (deadline_left(deadline) == 0)
+			return PASS_ON_NO_ANSWER;
+		nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+	}
+	return 0;
+}
+
+/* Decides and says so. *shield is any; it becomes that of the terminal which
+ * decided. */
+static enum verdict judge(const struct shield **shield)
+{
+	const struct shield *found = NULL;
+	enum verdict verdict = escapes() ? PASS_ON_ESCAPE : await_claim();
+
+	if (verdict) {
+		say((*shield)->tty, verdict, NULL);
+		return verdict;
+	}
+	const ttylock_Entry *holder = &sigint_state.holder;
+	if (ask_holder(&found) < 0)
+		verdict = PASS_ON_NO_ANSWER;
+	else if (!found)
+		verdict = PASS_ON_NOBODY;
+	else
+		verdict = holder->pid == getpid() ? KEEP_MINE : KEEP_OTHERS;
+	if (found)
+		*shield = found;
+	say((*shield)->tty, verdict, holder);
+	sigint_unclaim();
+	return verdict;
 }
 
 /* Takes back every request that waits: nothing can come of them. */
@@ -121,62 +240,73 @@ static void cancel_waiting(void)
 	}
 }
 
-/* To what was there before us, as the kernel would have called it; our own
- * action has its mask and flags. */
-static void pass_on(int sig, siginfo_t *info, void *context)
+/* The handler that is to be called. As the kernel does at a call, SA_RESETHAND
+ * puts the default there. */
+static struct sigaction take_before(void)
 {
 	struct sigaction before = sigint_state.before;
 
-	if (before.sa_flags & SA_SIGINFO) {
-		before.sa_sigaction(sig, info, context);
-	} else if (before.sa_handler == SIG_DFL) {
+	if (before.sa_flags & SA_RESETHAND)
+		sigint_state.before.sa_handler = SIG_DFL;
+	return before;
+}
+
+/* As the kernel would have called it; our own action has its mask and flags. */
+static void pass_on(const struct sigaction *before, int sig, siginfo_t *info, void *context)
+{
+	if (before->sa_handler == SIG_IGN)
+		return;
+	if (before->sa_handler == SIG_DFL) {
 		/* Delivered when we return, by the default action. */
-		sigaction(sig, &before, NULL);
+		sigaction(sig, before, NULL);
 		__atomic_store_n(&sigint_state.installed, 0, __ATOMIC_RELEASE);
 		syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), sig);
-	} else if (before.sa_handler != SIG_IGN) {
-		before.sa_handler(sig);
+	} else if (before->sa_flags & SA_SIGINFO) {
+		before->sa_sigaction(sig, info, context);
+	} else {
+		before->sa_handler(sig);
 	}
 }
 
 static const struct shield *first_shield(void)
 {
 	for (int i = 0; i < SIGINT_SHIELDS_MAX; i++)
-		if (__atomic_load_n(&sigint_state.shields[i].used, __ATOMIC_ACQUIRE))
+		if (is_up(&sigint_state.shields[i]))
 			return &sigint_state.shields[i];
 	return NULL;
 }
 
-static enum verdict judge(const struct shield *s, ttylock_Entry *holder)
+/* All that looks at shields. Whether to pass the signal on. */
+static int decide(void)
 {
-	if (!s || escapes() || ask_holder(s->terminal, holder) <= 0)
-		return PASS_ON;
-	return holder->pid == getpid() ? KEEP_MINE : KEEP_OTHERS;
+	const struct shield *shield = first_shield();
+
+	if (!shield)
+		return 1; /* the last one has just gone, or somebody chains to us */
+	enum verdict verdict = judge(&shield);
+	if (verdict == KEEP_MINE && is_up(shield) && shield->redraw)
+		shield->redraw(shield->redraw_arg);
+	if (verdict == KEEP_MINE || verdict == KEEP_OTHERS || verdict == KEEP_SILENT) {
+		__atomic_add_fetch(&sigint_state.kept_back, 1, __ATOMIC_RELEASE);
+		return 0;
+	}
+	cancel_waiting();
+	return 1;
 }
 
 void sigint_hook(int sig, siginfo_t *info, void *context)
 {
-	int error = errno;
-	ttylock_Entry holder;
+	struct sigaction before;
+	int error = errno, passed = 1;
 
-	/* Two at once, in two threads: one of them speaks for both. */
-	if (__atomic_exchange_n(&sigint_state.busy, 1, __ATOMIC_ACQUIRE)) {
-		__atomic_add_fetch(&sigint_state.kept_back, 1, __ATOMIC_RELEASE);
-		errno = error;
-		return;
-	}
-	const struct shield *s = first_shield();
-	enum verdict verdict = judge(s, &holder);
-	if (s)
-		say(s, verdict, &holder);
-	if (verdict == PASS_ON)
-		cancel_waiting();
-	else
-		__atomic_add_fetch(&sigint_state.kept_back, 1, __ATOMIC_RELEASE);
-	__atomic_store_n(&sigint_state.busy, 0, __ATOMIC_RELEASE);
-	if (verdict == PASS_ON)
-		pass_on(sig, info, context);
-	else if (verdict == KEEP_MINE && s->redraw)
-		s->redraw(s->redraw_arg);
+	__atomic_add_fetch(&sigint_state.inside, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&sigint_state.process, __ATOMIC_RELAXED) == getpid())
+		passed = decide();
+	if (passed)
+		before = take_before();
+	__atomic_sub_fetch(&sigint_state.inside, 1, __ATOMIC_SEQ_CST);
+	errno = error;
+	if (passed)
+		pass_on(&before, sig, info, context);
 	errno = error;
 }

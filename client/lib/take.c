@@ -69,17 +69,12 @@ static void disable_suspend(int tty)
 	}
 }
 
-EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
+static int take_locked(struct ttylock *t, uint64_t id, const ttylock_LockStatus *granted)
 {
-	ttylock_LockStatus granted;
-	struct ttylock_status status;
 	uint8_t saved[HANDOVER_SAVED_MAX];
 
 	if (t->taken)
 		return -EALREADY;
-	if (ttylock_get_status(t, id, &status) < 0 || status.state != TTYLOCK_GRANTED ||
-	    lock_last(t, id, &granted) < 0)
-		return -ENOENT;
 	if (foreground_elsewhere(t->tty, getpid()))
 		return -EIO;
 	struct taken *taken = calloc(1, sizeof(*taken));
@@ -87,9 +82,9 @@ EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
 		return -ENOMEM;
 
 	taken->group_before = getpgrp();
-	if (granted.dirty)
+	if (granted->dirty)
 		handover_repair(
-		    t->tty, taken->group_before, granted.saved.bytes, granted.saved.size);
+		    t->tty, taken->group_before, granted->saved.bytes, granted->saved.size);
 	handover_begin(&taken->handover, t->tty, taken->group_before);
 	disable_suspend(t->tty);
 	if (taken->handover.job_control)
@@ -99,12 +94,10 @@ EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
 	int r = handover_give(&taken->handover, getpgrp());
 	t->taken = taken;
 	t->taken_by = id;
-	if (r < 0)
-		ttylock_give_terminal(t);
 	return r;
 }
 
-EXPORT int ttylock_give_terminal(struct ttylock *t)
+static int give_locked(struct ttylock *t)
 {
 	struct taken *taken = t->taken;
 
@@ -117,6 +110,42 @@ EXPORT int ttylock_give_terminal(struct ttylock *t)
 		setpgid(0, 0); /* the others are gone, and the group with them */
 	free(taken);
 	return 0;
+}
+
+EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
+{
+	ttylock_LockStatus granted;
+	struct ttylock_status status;
+
+	if (ttylock_get_status(t, id, &status) < 0 || status.state != TTYLOCK_GRANTED ||
+	    lock_last(t, id, &granted) < 0)
+		return -ENOENT;
+	pthread_mutex_lock(&t->lock);
+	int r = take_locked(t, id, &granted);
+	if (r < 0 && r != -EALREADY)
+		give_locked(t);
+	pthread_mutex_unlock(&t->lock);
+	return r;
+}
+
+void lock_give_terminal(struct ttylock *t, uint64_t id)
+{
+	if (t->link->owner != getpid())
+		return; /* it is the parent's */
+	pthread_mutex_lock(&t->lock);
+	if (t->taken_by == id)
+		give_locked(t);
+	pthread_mutex_unlock(&t->lock);
+}
+
+EXPORT int ttylock_give_terminal(struct ttylock *t)
+{
+	if (t->link->owner != getpid())
+		return -ECONNRESET;
+	pthread_mutex_lock(&t->lock);
+	int r = give_locked(t);
+	pthread_mutex_unlock(&t->lock);
+	return r;
 }
 
 EXPORT int ttylock_terminal(const struct ttylock *t)

@@ -11,6 +11,7 @@ void signal_name(int sig, char out[16]);
 
 /* Writes to tty, in one piece:
  *   ttylock: crash: NAME (pid N): SIGSEGV (Segmentation fault); nobody else waits
+ *   ttylock: breakpoint: NAME (pid N): FILE:LINE: TEXT; 2 more wait
  * where "crash" is the reason and the part after the pid is `what`. */
 void banner_print(
     int tty, const char *reason, pid_t pid, const char *comm, const char *what, uint32_t waiters);

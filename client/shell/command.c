@@ -12,7 +12,8 @@ const struct command *const commands[] = {
     &command_run, &command_exec, &command_debug, &command_status, NULL};
 
 /* In one write, so that lines of several processes do not mix. */
-static void print_line(const char *prefix, const char *format, va_list args, const char *suffix)
+static void __attribute__((format(printf, 2, 0)))
+print_line(const char *prefix, const char *format, va_list args, const char *suffix)
 {
 	char line[1024];
 	int n = snprintf(line, sizeof(line), "ttylock: %s", prefix);

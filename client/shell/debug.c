@@ -1,9 +1,11 @@
 /* ttylock debug: the debugger for one process, when it is its turn.
  *
- * Started by hand, or by the crash handler of the process itself; then it has
- * the process's gate: a byte to it says that the debugger comes, its end that
- * none does (any more), and the process dies as it would have.
+ * Started by hand, or by the process itself: by its crash handler, or at a
+ * breakpoint of its own. Then it has the process's gate: a byte to it says that
+ * the debugger comes, its end that none does (any more), and the process dies
+ * as it would have, or goes on.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -27,10 +29,11 @@
 struct job {
 	pid_t pid;
 	char comm[32];
-	int crashed; /* the signal; 0: started by hand */
+	int crashed;		/* the signal; 0: it has not */
+	const char *breakpoint; /* FILE:LINE[: TEXT]; NULL: it is at none */
 	int thread;
 	int gate; /* -1: none */
-	char what[96];
+	char what[256];
 	struct options options;
 	struct turn turn;
 };
@@ -69,6 +72,18 @@ static int check_process(const struct job *j)
 	return r < 0 ? refuse_attach(j, r) : 0;
 }
 
+static const char *reason_name(const struct job *j)
+{
+	return j->crashed ? "crash" : j->breakpoint ? "breakpoint" : "debug";
+}
+
+static enum ttylock_reason reason_code(const struct job *j)
+{
+	if (j->crashed)
+		return TTYLOCK_CRASH;
+	return j->breakpoint ? TTYLOCK_BREAKPOINT : TTYLOCK_COMMAND;
+}
+
 /* --- the turn ------------------------------------------------------------- */
 
 /* Ctrl-Z in the debugger: the tree's agent stops, so the shell above it takes
@@ -94,11 +109,10 @@ static int debug_in_turn(struct job *j)
 	struct session s = {
 	    .turn = &j->turn, .argv = (char *const *)d.argv, .suspended = suspend_tree};
 
-	int r = debugger_init(&d, j->pid, j->crashed);
+	int r = debugger_init(&d, j->pid, j->crashed, j->breakpoint != NULL);
 	if (r < 0)
 		return complain_of(j, strerror(-r));
-	banner_print(j->turn.lock->tty, j->crashed ? "crash" : "debug", j->pid, j->comm, j->what,
-	    j->turn.waiters);
+	banner_print(j->turn.lock->tty, reason_name(j), j->pid, j->comm, j->what, j->turn.waiters);
 	/* The process looks out for its tracer from now on. */
 	if (j->gate >= 0 && write(j->gate, "A", 1) != 1)
 		r = -EPIPE;
@@ -120,8 +134,8 @@ static int explain(const struct job *j, int error)
 	case -ECANCELED:
 		return EXIT_SIGNALLED + SIGINT;
 	case -ESRCH:
-		return j->crashed ? EXIT_FAILED
-				  : complain_of(j, "it ended while it waited for its turn");
+		return j->gate >= 0 ? EXIT_FAILED
+				    : complain_of(j, "it ended while it waited for its turn");
 	case -ENXIO:
 		return complain_of(
 		    j, "its job is in the background and its 'ttylock run' has ended");
@@ -136,7 +150,7 @@ static int wait_and_debug(struct job *j)
 {
 	static const int list[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0};
 	struct ttylock_wish wish = {
-	    .reason = j->crashed ? TTYLOCK_CRASH : TTYLOCK_COMMAND,
+	    .reason = reason_code(j),
 	    .text = j->options.why ? j->options.why : j->what,
 	    .subject = j->pid,
 	    .task_name = "debug",
@@ -196,12 +210,14 @@ static int start(struct job *j, int argc, char *const *argv)
 	int tty = terminal_open();
 	if (tty < 0)
 		return complain_of(j, open_error(tty));
-	if (j->crashed)
+	if (j->gate >= 0)
 		complain_on(tty);
 	if (!terminal_is_controlling(tty) && j->gate >= 0 &&
 	    agent_delegate(argc, argv, j->gate) == 0)
 		return 0;
-	int r = check_process(j);
+	/* At a breakpoint of its own it may be traced for another thread's until
+	 * our turn comes. */
+	int r = j->breakpoint && procfs_tracer(j->pid) > 0 ? 0 : check_process(j);
 	if (r)
 		return r;
 	r = ttylock_open(&j->turn.lock, tty, TTYLOCK_START);
@@ -218,8 +234,12 @@ static void describe(struct job *j)
 	char name[16];
 
 	if (!j->crashed) {
-		snprintf(
-		    j->what, sizeof(j->what), "%s", j->options.why ? j->options.why : "by hand");
+		const char *why = j->options.why ? j->options.why : "by hand";
+		snprintf(j->what, sizeof(j->what), "%s", j->breakpoint ? j->breakpoint : why);
+		/* It goes to a terminal as it is. */
+		for (char *p = j->what; *p; p++)
+			if (iscntrl((unsigned char)*p))
+				*p = '?';
 		return;
 	}
 	signal_name(j->crashed, name);
@@ -228,11 +248,15 @@ static void describe(struct job *j)
 		snprintf(j->what + n, sizeof(j->what) - (size_t)n, " in thread %d", j->thread);
 }
 
-enum { OPT_CRASHED = 256, OPT_THREAD, OPT_GATE };
+enum { OPT_CRASHED = 256, OPT_BREAKPOINT, OPT_THREAD, OPT_GATE };
 
-/* The three that the crash handler uses; they are not for people. */
+/* Those that the process itself uses; they are not for people. */
 static int take_private(struct job *j, const struct command *self, int opt)
 {
+	if (opt == OPT_BREAKPOINT) {
+		j->breakpoint = optarg;
+		return -1;
+	}
 	int *field = opt == OPT_CRASHED ? &j->crashed : opt == OPT_THREAD ? &j->thread : &j->gate;
 	long n;
 
@@ -246,6 +270,7 @@ static int run_debug(const struct command *self, int argc, char **argv)
 {
 	static const struct option longs[] = {OPTIONS_LONG,
 	    {"crashed", required_argument, NULL, OPT_CRASHED},
+	    {"breakpoint", required_argument, NULL, OPT_BREAKPOINT},
 	    {"thread", required_argument, NULL, OPT_THREAD},
 	    {"gate", required_argument, NULL, OPT_GATE}, {0}};
 	struct job j = {.gate = -1, .options = OPTIONS_INIT};
@@ -270,10 +295,13 @@ static int run_debug(const struct command *self, int argc, char **argv)
 	describe(&j);
 
 	/* The agent's run of this has its own gate number. */
-	char crashed[32], thread[32];
-	snprintf(crashed, sizeof(crashed), "--crashed=%d", j.crashed);
+	char errand[sizeof(j.what) + 16], thread[32];
+	if (j.breakpoint)
+		snprintf(errand, sizeof(errand), "--breakpoint=%s", j.breakpoint);
+	else
+		snprintf(errand, sizeof(errand), "--crashed=%d", j.crashed);
 	snprintf(thread, sizeof(thread), "--thread=%d", j.thread);
-	char *const again[] = {crashed, thread, argv[optind]};
+	char *const again[] = {errand, thread, argv[optind]};
 	return start(&j, 3, again);
 }
 

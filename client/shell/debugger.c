@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,7 +66,27 @@ static char *expand(const char *format, pid_t pid)
  * would let one go on that would have died of it. */
 #define PASS_TRAP "with confirm off -- pipe handle SIGTRAP pass | cat >/dev/null"
 
-static int init_gdb(struct debugger *d, pid_t pid, int crashed)
+/* $bpnum is void as long as the person has set no breakpoint or watchpoint. The
+ * skip is for "step" at the breakpoint's line. */
+static const char at_breakpoint[] = "pipe skip -rfunction ^ttylock_breakpoint_ | cat >/dev/null\n"
+				    "define hook-continue\n"
+				    "if $_isvoid($bpnum)\n"
+				    "detach\n"
+				    "quit\n"
+				    "end\n"
+				    "end\n";
+
+/* gdb opens it by its number, after exec: so not close-on-exec. */
+static int make_script(struct debugger *d)
+{
+	d->script = memfd_create("ttylock-breakpoint", 0);
+	if (d->script < 0 || write(d->script, at_breakpoint, sizeof(at_breakpoint) - 1) < 0)
+		return -errno;
+	snprintf(d->script_path, sizeof(d->script_path), "/proc/self/fd/%d", d->script);
+	return 0;
+}
+
+static int init_gdb(struct debugger *d, pid_t pid, int crashed, bool breakpoint)
 {
 	if (asprintf(&d->line, QUIETLY "with print frame-info short-location -- attach %d",
 		(int)pid) < 0)
@@ -79,21 +100,28 @@ static int init_gdb(struct debugger *d, pid_t pid, int crashed)
 		*arg++ = "-ex";
 		*arg++ = PASS_TRAP;
 	}
-	if (crashed) {
+	if (crashed || breakpoint) {
 		*arg++ = "-ex";
 		*arg++ = "continue";
+	}
+	if (breakpoint) {
+		int r = make_script(d);
+		if (r < 0)
+			return r;
+		*arg++ = "-x";
+		*arg++ = d->script_path;
 	}
 	d->name = "gdb";
 	return 0;
 }
 
-int debugger_init(struct debugger *d, pid_t pid, int crashed)
+int debugger_init(struct debugger *d, pid_t pid, int crashed, bool breakpoint)
 {
 	const char *given = secure_getenv("TTYLOCK_DEBUGGER");
 
-	*d = (struct debugger){0};
+	*d = (struct debugger){.script = -1};
 	if (!given || !*given)
-		return init_gdb(d, pid, crashed);
+		return init_gdb(d, pid, crashed, breakpoint);
 	d->line = expand(given, pid);
 	if (!d->line)
 		return -ENOMEM;
@@ -107,6 +135,8 @@ int debugger_init(struct debugger *d, pid_t pid, int crashed)
 void debugger_deinit(struct debugger *d)
 {
 	free(d->line);
+	if (d->script >= 0)
+		close(d->script);
 }
 
 int debugger_may_attach(pid_t pid)

@@ -2,6 +2,7 @@
 #ifndef TTYLOCK_DEBUGGER_H
 #define TTYLOCK_DEBUGGER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define DEBUGGER_ARGS_MAX 16
@@ -10,12 +11,17 @@ struct debugger {
 	const char *argv[DEBUGGER_ARGS_MAX]; /* ended by NULL */
 	const char *name;		     /* for messages */
 	char *line;			     /* owned */
+	int script;			     /* owned: an open file that gdb reads; -1: none */
+	char script_path[32];
 };
 
 /* $TTYLOCK_DEBUGGER by `sh -c`, with %p the pid, %e the executable (quoted for
  * the shell) and %% a percent sign; without it gdb, attached to pid and, if
- * `crashed` is a signal, continued to where that strikes again. 0 or -ENOMEM. */
-int debugger_init(struct debugger *d, pid_t pid, int crashed);
+ * `crashed` is a signal, continued to where that strikes again. At a breakpoint
+ * of the process's own it is continued to that, and leaves at the person's
+ * "continue", unless they have set breakpoints themselves: so that others get
+ * the terminal while the program runs. 0; -ENOMEM; -errno of memfd_create(2). */
+int debugger_init(struct debugger *d, pid_t pid, int crashed, bool breakpoint);
 void debugger_deinit(struct debugger *d);
 
 /* Whether we may trace pid: 0; -EPERM; -ESRCH. Leaves it undisturbed. */

@@ -279,8 +279,13 @@ static int run_tree(struct run *run)
 	run->status = start_command(run);
 	if (run->status == 0)
 		event_base_dispatch(run->base);
-	if (run->agent >= 0)
+	if (run->agent >= 0) {
 		unlink(run->agent_path);
+		event_free(run->on_agent);
+	}
+	event_free(run->on_signal);
+	if (run->on_lock)
+		event_free(run->on_lock);
 	ttylock_close(run->lock);
 	return run->status;
 }
@@ -306,7 +311,9 @@ static int run_run(const struct command *self, int argc, char **argv)
 	int r = run.base ? signals_open(&run.signals, list) : -ENOMEM;
 	if (r < 0)
 		return complain(EXIT_FAILED, "%s", strerror(-r));
-	return run_tree(&run);
+	int status = run_tree(&run);
+	event_base_free(run.base);
+	return status;
 }
 
 const struct command command_run = {

@@ -1,4 +1,4 @@
-/* links: daemon/locktable.o daemon/slots.o */
+/* links: daemon/locktable.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
 /* The lock table against a reference that is too simple to be wrong: an array of
  * requests in order of asking. Random operations; after each, both must tell the
  * same. The seed is printed; TTYLOCK_MODEL_SEED sets it, TTYLOCK_MODEL_STEPS the

@@ -15,7 +15,7 @@
 
 #include "schedule.h"
 
-#define REPEATS 1000
+#define REPEATS 200
 
 static char tally[] = "/tmp/tally.XXXXXX";
 static const char *const add_one[] = {BUILD_DIR "/tests/schedule/tally", tally, NULL};

@@ -1,0 +1,455 @@
+"""Breakpoints in a program's own text, and crash handlers that a program asks for: breakpoint.c
+beside this file, linked with the library; most of it without `ttylock run`."""
+from harness import *
+
+SOURCE = os.path.join(ROOT, "tests/e2e/breakpoint.c")
+EXAMPLE = os.path.join(ROOT, "examples/breakpoint.c")
+BREAKPOINT = (r"ttylock: breakpoint: ([^\r\n]+) \(pid (\d+)\): (\S+?):(\d+)(?:: ([^\r\n]*))?; "
+              r"(\w+) (?:more|else) waits?\r*\n")
+ANY_BANNER = r"ttylock: (?:breakpoint|crash|debug): [^\r\n]+ waits?\r*\n"
+AT_TRAP = r"received signal SIGTRAP, Trace/breakpoint trap\.\r\n(?:\[Switching[^\r\n]*\r\n)?"
+
+
+def plain_library():
+    """Where a libttylock.so is that programs without a sanitizer can load."""
+    undefined = subprocess.run(["nm", "-D", "--undefined-only", os.path.join(BUILD, "libttylock.so")],
+                               capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
+    return os.path.join(ROOT, "build") if "__asan_init" in undefined else BUILD
+
+
+def compiled(stage, source=SOURCE, compiler="gcc", flags=("-O0",)):
+    library = plain_library()
+    program = stage.path("paused")
+    if os.path.exists(program):
+        return program
+    subprocess.run([compiler, "-std=gnu11", "-g", *flags, "-Wall", "-Wextra", "-Werror",
+                    "-D_GNU_SOURCE", "-I", os.path.join(ROOT, "client/include"), "-o", program,
+                    source, "-L", library, "-lttylock", "-Wl,-rpath," + library, "-pthread"],
+                   check=True, timeout=60)
+    stage.env["TTYLOCK_HELPER"] = TTYLOCK
+    return program
+
+
+def start(stage, mode, *args, **kwargs):
+    """The program on a terminal of its own, without `ttylock run`."""
+    return stage.spawn(compiled(stage), mode, *args, **kwargs)
+
+
+def line_of(name, source=SOURCE):
+    with open(source) as f:
+        lines = f.read().split("\n")
+    return 1 + next(i for i, line in enumerate(lines) if f"here: {name} */" in line)
+
+
+def pause(t):
+    """Waits for the next breakpoint's banner and gdb's prompt at that line."""
+    t.expect(BREAKPOINT)
+    m = t.match
+    assert not re.search(PROMPT, t.before), "a prompt without a banner"
+    t.expect(PROMPT)
+    assert not re.search(ANY_BANNER, t.before), "two banners above one prompt"
+    assert re.search(AT_TRAP + rf"\S+ in \w+ \([^\r\n]*\) at {re.escape(m[3])}:{m[4]}\r\n", t.before), t.before
+    for _ in range(t.interrupts):
+        t.interrupt()
+    return {"comm": m[1], "pid": int(m[2]), "file": m[3], "line": int(m[4]), "text": m[5],
+            "waiting": 0 if m[6] == "nobody" else int(m[6])}
+
+
+def leave(t):
+    """Continues: gdb detaches and ends by itself."""
+    t.sendline("continue")
+    t.expect(r"detached\]\r\n")
+    assert not re.search(PROMPT, t.before)
+
+
+def banners(t):
+    return [int(pid) for pid in re.findall(r"ttylock: \w+: [^\r\n]+? \(pid (\d+)\): [^\r\n]* waits?\r*\n", t.shown)]
+
+
+# --- one process ------------------------------------------------------------
+
+@test(interrupts=True)
+def a_breakpoint_shows_the_callers_line_and_the_program_goes_on(stage):
+    t = start(stage, "once")
+    b = pause(t)
+    assert (b["comm"], b["file"], b["line"]) == ("paused", SOURCE, line_of("once")), b
+    assert b["text"] == "the ?[31manswer", "a control character reached the terminal"
+    assert t.debugged() == b["pid"]
+    holder, waiters = stage.requests()
+    assert (holder["subject_pid"], holder["reason"], waiters) == (b["pid"], "breakpoint", []), holder
+    assert re.match(r"[^\n]*\r\n#0 .* once \(\) at [^\n]*\r\n#1 .* main ", t.gdb("backtrace"))
+    assert "= 42\r\n" in t.gdb("print answer")
+    assert f"{line_of('after')}\t" in t.gdb("step")
+    leave(t)
+    assert t.finish() == 43
+    assert len(banners(t)) == 1
+    assert stage.requests() == (None, [])
+
+
+@test(interrupts=True)
+def quit_goes_on_and_kill_kills(stage):
+    t = start(stage, "once")
+    pause(t)
+    t.quit()
+    assert t.finish() == 43
+    t = stage.run(compiled(stage), "once")
+    pause(t)
+    t.sendline("kill")
+    t.expect(r"\(y or n\) ")
+    t.sendline("y")
+    t.expect(r"killed\]\r\n")
+    t.expect(PROMPT)
+    t.sendline("quit")
+    assert t.finish() == 137
+
+
+@test
+def at_any_optimisation(stage):
+    for compiler in "gcc", "clang":
+        if not shutil.which(compiler):
+            raise Skip(f"no {compiler}")
+        program = compiled(stage, compiler=compiler, flags=("-O2",))
+        t = stage.spawn(program, "once")
+        assert pause(t)["line"] == line_of("once")
+        leave(t)
+        assert t.finish() == 43
+        t = stage.spawn(program, "assert")
+        assert pause(t)["line"] == line_of("asserted")
+        t.quit()
+        assert t.finish() == 134
+        os.unlink(program)
+
+
+@test
+def the_persons_own_breakpoint_keeps_the_debugger(stage):
+    t = start(stage, "loop", 3)
+    pause(t)
+    t.gdb("tbreak work")
+    assert re.search(r"work \(round=1\)", t.gdb("continue"))
+    # Under a debugger it stops there, with no turn of its own.
+    said = t.gdb("continue")
+    assert re.search(AT_TRAP + r"\S+ in loop \(\)", said), said
+    assert "round: 1\r\n" in said
+    assert re.search(r"exited with code 21\]", t.gdb("delete") + t.gdb("continue") + t.gdb("continue"))
+    t.sendline("quit")
+    t.finish()
+    assert len(banners(t)) == 1
+
+
+@test
+def ten_next_and_five_continue(stage):
+    t = start(stage, "loop", 5)
+    for turn in range(1, 6):
+        b = pause(t)
+        assert b["text"] is None and b["line"] == line_of("loop"), b
+        assert f"= {turn}\r\n" in t.gdb("print round")
+        assert stage.requests()[0]["subject_pid"] == b["pid"]
+        for _ in range(2):
+            t.gdb("next")
+        leave(t)
+        t.expect(f"round: {turn}\r\n")
+    assert t.finish() == sum(3 * (r + 1) + 3 for r in range(1, 6)) % 100
+    assert len(banners(t)) == 5
+
+
+@test
+def continue_releases_the_terminal_for_the_next_waiter(stage):
+    program = compiled(stage)
+    t = stage.sh(f"{program} loop 3 & {program} loop 3 & wait")
+    order = []
+    for turn in range(6):
+        b = pause(t)
+        order.append(b["pid"])
+        # In the queue before the first may be asked on: so they have to alternate.
+        if turn < 5:
+            stage.until_waiting(1)
+        leave(t)
+    assert t.finish() == 0
+    first, second = order[:2]
+    assert first != second and order == [first, second] * 3, order
+
+
+@test
+def next_onto_the_next_breakpoint_stops_there(stage):
+    t = start(stage, "loop", 2)
+    pause(t)
+    said = ""
+    for _ in range(20):
+        said = t.gdb("next")
+        if "SIGTRAP" in said:
+            break
+    assert re.search(AT_TRAP + r"\S+ in loop \(\)", said), said
+    assert "= 2\r\n" in t.gdb("print round")
+    leave(t)
+    assert t.finish() == 24
+    assert len(banners(t)) == 1
+
+
+@test
+def the_debugger_killed_at_the_breakpoint(stage):
+    t = start(stage, "loop", 2)
+    for turn in 1, 2:
+        b = pause(t)
+        os.kill(tracer_of(b["pid"]), signal.SIGKILL)
+        t.expect(f"round: {turn}\r\n")
+    assert t.finish() == 24
+    t = stage.run(compiled(stage), "once")
+    b = pause(t)
+    os.kill(tracer_of(b["pid"]), signal.SIGKILL)
+    assert t.finish() == 43
+    assert len(banners(t)) == 1, "a crash session for the trap"
+
+
+@test
+def another_debugger(stage):
+    t = start(stage, "once", env={"TTYLOCK_DEBUGGER": "gdb -q -p %p -ex continue"})
+    pause(t)
+    assert "Continuing." in t.gdb("continue")
+    t.sendline("quit")
+    assert t.finish() is not None
+    t = start(stage, "once", env={"TTYLOCK_DEBUGGER": "true"})
+    assert t.finish() == 43
+
+
+@test
+def a_program_started_under_gdb(stage):
+    t = stage.spawn("gdb", "-q", "-ex", "run", "--args", compiled(stage), "once")
+    t.expect(PROMPT)
+    assert re.search(AT_TRAP + r"\S+ in once \(\)", t.before), t.before
+    assert "exited with code 053" in t.gdb("continue")
+    assert banners(t) == []
+
+
+@test(interrupts=True)
+def an_assertion(stage):
+    t = start(stage, "assert")
+    b = pause(t)
+    assert (b["line"], b["text"]) == (line_of("asserted"), "wheels == 4")
+    assert "= 3\r\n" in t.gdb("print wheels")
+    t.quit()
+    assert t.finish() == 134
+    assert re.search(r"asserted: Assertion `wheels == 4' failed\.\r\n", t.shown), t.shown
+    # With a crash handler there is no second session; the abort is still the program's end.
+    t = stage.run(compiled(stage), "assert")
+    pause(t)
+    leave(t)
+    assert t.finish() == 134
+    assert len(banners(t)) == 1
+
+
+@test
+def without_a_terminal(stage):
+    for mode, status in ("once", 43), ("assert", -signal.SIGABRT):
+        out = subprocess.run([compiled(stage), mode], env=stage.env, stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True, timeout=TIMEOUT, start_new_session=True)
+        assert out.returncode == status, out
+        lines = [line for line in out.stderr.splitlines() if line.startswith("ttylock:")]
+        assert len(lines) == 1 and "no terminal" in lines[0], out.stderr
+
+
+@test
+def without_a_helper_or_a_debugger(stage):
+    program = compiled(stage)
+    t = stage.spawn(program, "once", env={"TTYLOCK_HELPER": "/no/such/ttylock"})
+    assert t.finish() == 43
+    assert re.fullmatch(r"ttylock: paused \(pid \d+\): breakpoint without a debugger: No such file "
+                        r"or directory\r\n", t.shown), t.shown
+    os.mkdir(stage.path("bin"))
+    for tool in "cat", "sh":
+        os.symlink(shutil.which(tool), stage.path(f"bin/{tool}"))
+    t = stage.spawn(program, "once", env={"PATH": stage.path("bin")})
+    assert t.finish() == 43
+    assert re.search(r"ttylock: no debugger for paused \(pid \d+\): gdb: No such file", t.shown), t.shown
+
+
+@test
+def the_example(stage):
+    t = stage.spawn(compiled(stage, EXAMPLE))
+    for _ in range(5):
+        assert pause(t)["text"] == "before an item is added"
+        leave(t)
+    assert t.finish() == 0
+
+
+# --- several ----------------------------------------------------------------
+
+@test
+def three_threads_and_another_process(stage):
+    program = compiled(stage)
+    t = stage.sh(f"{program} threads & {program} once; wait")
+    seen = []
+    for turn in range(4):
+        b = pause(t)
+        if turn == 0:
+            stage.until_waiting(3)
+        assert t.debugged() == b["pid"]
+        thread = re.search(r"LWP (\d+)|process (\d+)", t.gdb("thread"))
+        seen.append((b["comm"], b["line"], thread[0]))
+        leave(t)
+    assert t.finish() == 0
+    assert len(set(seen)) == 4, seen
+    assert sorted(line for _, line, _ in seen) == [line_of("once")] + [line_of("thread")] * 3
+    assert "threads passed: 3" in t.shown
+
+
+@test
+def children_that_pause_for_ever_while_the_parent_works(stage):
+    t = start(stage, "daemons", 2)
+    t.expect(r"ready: (\d+)\r\n")
+    parent, order = int(t.match[1]), []
+    for turn in range(1, 7):
+        b = pause(t)
+        order.append(b["pid"])
+        stage.until_waiting(1)
+        os.kill(parent, signal.SIGUSR1)
+        t.expect(f"worked: {turn}\r\n")
+        assert t.debugged() == b["pid"], "the parent's work has cost the person their prompt"
+        leave(t)
+    assert order == order[:2] * 3 and order[0] != order[1], order
+    pause(t)
+    t.sendline("kill")
+    t.expect(r"\(y or n\) ")
+    t.sendline("y")
+    t.expect(PROMPT)
+    t.sendline("quit")
+    pause(t)
+    os.kill(parent, signal.SIGUSR2)
+    t.expect(pexpect.EOF)
+    assert t.wait() == 9
+
+
+@test(interrupts=True)
+def the_parent_fails_while_its_child_is_at_a_breakpoint(stage):
+    t = stage.run(compiled(stage), "parent-fails")
+    t.expect(r"ready: (\d+)\r\n")
+    parent = int(t.match[1])
+    child = pause(t)
+    os.kill(parent, signal.SIGUSR1)
+    _, waiters = stage.until_waiting(1)
+    assert waiters[0]["subject_pid"] == parent and waiters[0]["reason"] == "crash", waiters
+    assert t.debugged() == child["pid"] != parent
+    leave(t)
+    t.expect(f"child goes on: {child['pid']}\r\n")
+    b = t.banner()
+    assert (b["pid"], b["signal"]) == (parent, "SIGSEGV"), b
+    t.quit()
+    assert t.finish() == 139
+    assert banners(t) == [child["pid"], parent]
+
+
+@test
+def a_crash_while_another_thread_waits_for_its_breakpoint(stage):
+    """The debugger that comes for the breakpoint finds a process that has crashed meanwhile."""
+    program = compiled(stage)
+    t = stage.sh(f"{program} once & {program} pause-and-crash; echo status: $?; wait")
+    t.expect(r"ready: (\d+)\r\n")
+    crashing = int(t.match[1])
+    if not re.search(BREAKPOINT, t.before):
+        t.expect(BREAKPOINT)
+    if int(re.search(BREAKPOINT, t.shown)[2]) == crashing:
+        raise Skip("the breakpoint of the process to crash came first")
+    t.expect(PROMPT)
+    stage.until_waiting(1)
+    os.kill(crashing, signal.SIGUSR1)
+    stage.until_waiting(2)
+    leave(t)
+    t.expect(BREAKPOINT)
+    assert int(t.match[2]) == crashing
+    t.expect(PROMPT)
+    assert re.search(r"received signal SIGSEGV.*\r\n(\[Switching.*\r\n)?\S+ in bug \(\)", t.before), t.before
+    t.quit()
+    t.expect("status: 139\r\n")
+    assert t.finish() == 0
+    assert len(banners(t)) == 2
+
+
+# --- the host's own ---------------------------------------------------------
+
+@test
+def a_trap_handler_of_the_programs_own(stage):
+    for kill in False, True:
+        t = start(stage, "own-trap-handler")
+        b = pause(t)
+        if kill:
+            os.kill(tracer_of(b["pid"]), signal.SIGKILL)
+        else:
+            leave(t)
+        assert t.finish() == 0
+        assert re.search(r"same handler: 1\r\ntraps: 0\r\ntraps: 1\r\n", t.shown), t.shown
+
+
+@test
+def a_program_that_reaps_sees_no_child_of_ours(stage):
+    t = start(stage, "reaper")
+    pause(t)
+    leave(t)
+    assert t.finish() == 0
+    assert re.search(r"signals: 0\r\nreaped my own: 1\r\nsignals: 1\r\n", t.shown), t.shown
+
+
+@test
+def nothing_in_a_program_that_does_not_call_it(stage):
+    t = start(stage, "idle")
+    assert t.finish() == 0
+    facts = dict(line.split(":", 1) for line in t.shown.split("\r\n") if line)
+    for mask in "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt":
+        assert int(facts[mask], 16) == 0, t.shown
+    assert [int(facts[n]) for n in ("Threads", "threads", "descriptors")] == [1, 1, 3], t.shown
+
+
+# --- crash handlers that were asked for -------------------------------------
+
+@test(interrupts=True)
+def a_crash_of_a_program_that_has_installed_the_handler(stage):
+    for run in start, lambda s, m: s.run(compiled(s), m):
+        t = run(stage, "crash")
+        b = t.banner()
+        assert "install: 0\r\nagain: 0\r\n" in t.shown
+        assert b["signal"] == "SIGSEGV" and "in bug ()" in b["screen"], b
+        t.quit()
+        assert t.finish() == 139
+        assert len(banners(t)) == 1
+
+
+@test
+def hard_places(stage):
+    for mode, name, status in ("thread-overflow", "SIGSEGV", 139), ("heap", "SIGABRT", 134):
+        t = start(stage, mode)
+        b = t.banner()
+        assert b["signal"] == name, b
+        assert mode == "heap" or "overflow (depth=" in b["screen"], b["screen"]
+        t.quit()
+        assert t.finish() == status
+
+
+@test
+def threads_that_had_a_stack_leave_nothing(stage):
+    t = start(stage, "threads-leave-nothing")
+    assert t.finish() == 0
+    assert t.shown == "more mappings: 0\r\n", t.shown
+
+
+@test
+def off_puts_back_what_was_there(stage):
+    for run, ours in (start, 5), (lambda s, m: s.run(compiled(s), m), None):
+        t = run(stage, "on-and-off")
+        assert t.finish() == 139
+        assert re.search(r"on: 0\r\nours: (\d)\r\noff: 0\r\nsame: 6\r\n", t.shown), t.shown
+        assert ours is None or int(re.search(r"ours: (\d)", t.shown)[1]) == ours
+        assert banners(t) == []
+
+
+@test
+def on_for_some_processes_and_off_for_others(stage):
+    t = stage.run(compiled(stage), "scoped")
+    for how in "fork", "exec":
+        b = t.banner()
+        assert b["comm"] == ("paused" if how == "fork" else "exe"), b
+        t.quit()
+        t.expect(f"on, {how}: 139\r\n")
+    assert t.finish() == 5
+    assert re.search(r"off, fork: 139\r\noff, exec: 139\r\n", t.shown)
+    assert len(banners(t)) == 2
+
+
+main()
