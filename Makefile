@@ -2,7 +2,7 @@
 
 # The one dependency list: Debian packages for building, running and testing.
 DEPS = gcc clang libclang-rt-14-dev make pkg-config libevent-dev libnanopb-dev nanopb \
-	protobuf-compiler libreadline-dev libjansson-dev libsystemd-dev libcmocka-dev \
+	protobuf-compiler libreadline-dev libjansson-dev libdw-dev libsystemd-dev libcmocka-dev \
 	gdb python3 python3-pexpect procps perl less vim-tiny
 
 VERSION := 0.1.0
@@ -33,6 +33,7 @@ DAEMON   := $(patsubst daemon/%.c,%,$(wildcard daemon/*.c))
 LIB      := $(patsubst client/lib/%.c,%,$(wildcard client/lib/*.c))
 CRASH    := $(patsubst client/crash/%.c,%,$(wildcard client/crash/*.c))
 PRELOAD  := $(patsubst client/preload/%.c,%,$(wildcard client/preload/*.c))
+DUMP     := $(patsubst client/dump/%.c,%,$(wildcard client/dump/*.c))
 SHELL_C  := $(patsubst client/shell/%.c,%,$(wildcard client/shell/*.c))
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c)) \
@@ -45,6 +46,7 @@ daemon_o  := $(DAEMON:%=$(BUILD)/daemon/%.o)
 lib_o     := $(LIB:%=$(BUILD)/client/lib/%.o)
 crash_o   := $(CRASH:%=$(BUILD)/client/crash/%.o)
 preload_o := $(PRELOAD:%=$(BUILD)/client/preload/%.o)
+dump_o    := $(DUMP:%=$(BUILD)/client/dump/%.o)
 shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
 
 .PHONY: all deps demo check unit e2e san clang fuzz model install uninstall clean
@@ -70,8 +72,8 @@ $(BUILD)/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
 $(BUILD)/ttylockd: $(daemon_o) $(proto_o)
 	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -lsystemd
 
-$(BUILD)/ttylock: $(shell_o) $(lib_o) $(crash_o) $(proto_o)
-	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -ljansson
+$(BUILD)/ttylock: $(shell_o) $(dump_o) $(lib_o) $(crash_o) $(proto_o)
+	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -ljansson -ldw
 
 $(BUILD)/libttylock.so: $(lib_o) $(crash_o) $(proto_o) client/lib/libttylock.map
 	$(CC) $(ldflags) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/lib/libttylock.map \

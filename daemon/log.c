@@ -157,6 +157,15 @@ void log_debug(const char *fmt, ...)
 	va_end(ap);
 }
 
+void log_dump(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_LEVEL_INFO, 0, fmt, ap);
+	va_end(ap);
+}
+
 void fatal(const char *fmt, ...)
 {
 	int err = errno;

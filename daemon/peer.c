@@ -452,3 +452,11 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 	set->count++;
 	return 0;
 }
+
+void peers_each(const struct peers *set,
+    bool (*fn)(const struct caller *c, size_t unsent, void *arg), void *arg)
+{
+	for (const struct peer *p = set->first; p; p = p->next)
+		if (!p->caller.gone && !fn(&p->caller, outbox_length(&p->out), arg))
+			return;
+}

@@ -40,6 +40,11 @@ void peers_deinit(struct peers *set);
  * -ENOMEM and takes nothing. */
 int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usage);
 
+/* Calls fn for each living peer, with the bytes that lie unsent, until it returns
+ * false. */
+void peers_each(const struct peers *set,
+    bool (*fn)(const struct caller *c, size_t unsent, void *arg), void *arg);
+
 /* What the broker sends with. */
 extern const struct broker_ops peer_ops;
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "dump.h"
 #include "frame.h"
 #include "log.h"
 #include "peer.h"
@@ -33,6 +34,7 @@ struct server {
 	struct broker broker;
 	struct peers peers;
 	struct usages usages;
+	struct dump *dump;
 	int listener;
 	int reserve; /* given up to turn somebody away when there is no other */
 	bool on_demand;
@@ -258,6 +260,9 @@ struct server *server_new(int listener, bool on_demand)
 		return NULL;
 	}
 	peers_init(&s->peers, s->base, &s->broker, peer_freed, s);
+	s->dump = dump_new(s->base, &s->broker, &s->peers);
+	if (!s->dump)
+		log_warnx("SIGUSR1 will show nothing: out of memory or descriptors");
 	return s;
 }
 
@@ -271,6 +276,7 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
+	dump_free(s->dump);
 	peers_deinit(&s->peers);
 	broker_deinit(&s->broker);
 	events_free(s);

@@ -40,3 +40,11 @@ DRIVEN := $(BUILD)/tests/schedule_driver.so \
 
 .PHONY: tests
 tests: $(UNITS) $(HELPERS) $(DRIVEN)
+
+# What the client library is stressed with, as another program would link it.
+$(BUILD)/tests/library/%: tests/library/%.c $(BUILD)/libttylock.so
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -Iclient/include $(SAN) -MMD -MP \
+		-o $@ $< -pthread -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/../..'
+
+tests: $(patsubst tests/library/%.c,$(BUILD)/tests/library/%,$(wildcard tests/library/*.c))

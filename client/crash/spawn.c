@@ -18,6 +18,42 @@
 struct spawn {
 	const struct helper *helper;
 	struct room *room;
+	int (*run)(void *arg);
+	void *arg;
+	long pid;
+};
+
+static int middle_main(void *arg)
+{
+	struct spawn *spawn = arg;
+	char *stack = spawn->room->helper_stack + sizeof(spawn->room->helper_stack);
+
+	spawn->pid =
+	    spawn->helper->clone(spawn->run, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, spawn->arg);
+	if (spawn->pid < 0)
+		spawn->pid = -errno;
+	syscall(SYS_exit_group, 0);
+	return 0;
+}
+
+pid_t spawn_process(
+    const struct helper *helper, struct room *room, int (*run)(void *arg), void *arg)
+{
+	struct spawn spawn = {.helper = helper, .room = room, .run = run, .arg = arg};
+	char *stack = room->middle_stack + sizeof(room->middle_stack);
+	pid_t middle;
+
+	middle = helper->clone(middle_main, stack, CLONE_VM | CLONE_VFORK, &spawn);
+	if (middle < 0)
+		return -errno;
+	kernel(SYS_wait4, middle, NULL, __WALL, NULL);
+	return spawn.pid;
+}
+
+/* --- ttylock debug -------------------------------------------------------- */
+
+struct debug {
+	const struct helper *helper;
 	const struct errand *errand;
 	int gate;
 	int error;
@@ -34,47 +70,31 @@ static int gate_copy(int gate)
 	return fd >= 0 ? fd : kernel(SYS_fcntl, gate, F_DUPFD, 3);
 }
 
-static int helper_main(void *arg)
+static int debug_main(void *arg)
 {
-	struct spawn *spawn = arg;
-	const struct helper *helper = spawn->helper;
-	int fd = gate_copy(spawn->gate);
+	struct debug *debug = arg;
+	int fd = gate_copy(debug->gate);
 
 	if (fd >= 0) {
-		const char *argv[] = {"ttylock", "debug", spawn->errand->option,
-		    spawn->errand->value, "--thread", spawn->tid, "--gate", decimal(spawn->fd, fd),
-		    spawn->pid, NULL};
+		const char *argv[] = {"ttylock", "debug", debug->errand->option,
+		    debug->errand->value, "--thread", debug->tid, "--gate", decimal(debug->fd, fd),
+		    debug->pid, NULL};
 
-		fd = kernel(SYS_execve, helper->path, argv, helper->envp);
+		fd = kernel(SYS_execve, debug->helper->path, argv, debug->helper->envp);
 	}
-	spawn->error = fd;
+	debug->error = fd;
 	syscall(SYS_exit_group, 127);
-	return 0;
-}
-
-static int middle_main(void *arg)
-{
-	struct spawn *spawn = arg;
-	char *stack = spawn->room->helper_stack + sizeof(spawn->room->helper_stack);
-
-	if (spawn->helper->clone(helper_main, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, spawn) < 0)
-		spawn->error = -errno;
-	syscall(SYS_exit_group, 0);
 	return 0;
 }
 
 int spawn_helper(
     const struct helper *helper, struct room *room, const struct errand *errand, int gate)
 {
-	struct spawn spawn = {.helper = helper, .room = room, .errand = errand, .gate = gate};
-	char *stack = room->middle_stack + sizeof(room->middle_stack);
-	pid_t middle;
+	struct debug debug = {.helper = helper, .errand = errand, .gate = gate};
+	pid_t pid;
 
-	decimal(spawn.tid, syscall(SYS_gettid));
-	decimal(spawn.pid, syscall(SYS_getpid));
-	middle = helper->clone(middle_main, stack, CLONE_VM | CLONE_VFORK, &spawn);
-	if (middle < 0)
-		return -errno;
-	kernel(SYS_wait4, middle, NULL, __WALL, NULL);
-	return spawn.error;
+	decimal(debug.tid, syscall(SYS_gettid));
+	decimal(debug.pid, syscall(SYS_getpid));
+	pid = spawn_process(helper, room, debug_main, &debug);
+	return pid < 0 ? pid : debug.error;
 }

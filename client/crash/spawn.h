@@ -7,6 +7,16 @@
 #include "helper.h"
 #include "room.h"
 
+#include <sys/types.h>
+
+/*
+ * Have run(arg) in a process that borrows our memory until it execs or ends, which is when we go
+ * on. It is no child of ours; its signals are still blocked; run must end it by exit_group. Returns
+ * its pid, or -errno. Async-signal-safe; all signals are to be blocked.
+ */
+pid_t spawn_process(
+    const struct helper *helper, struct room *room, int (*run)(void *arg), void *arg);
+
 /* What the helper is started for: a private option of `ttylock debug` and its value. */
 struct errand {
 	const char *option;

@@ -69,8 +69,8 @@ static int census_take(struct census *c)
 			}
 			c->all = grown;
 		}
-		c->all[c->count++] = (struct process){
-		    .pid = pid, .ppid = ps.ppid, .tty = ps.tty, .state = ps.state};
+		c->all[c->count++] =
+		    (struct process){.pid = pid, .ppid = ps.ppid, .tty = ps.tty, .state = ps.state};
 	}
 	closedir(dir);
 	qsort(c->all, c->count, sizeof(*c->all), by_pid);
@@ -109,8 +109,8 @@ static bool has_agent(pid_t pid, pid_t agent)
 	size_t room = 0, total = 0;
 	if (!file)
 		return false;
-	for (ssize_t n; !found && total < ENVIRON_MAX &&
-			(n = getdelim(&line, &room, '\0', file)) > 0;
+	for (ssize_t n;
+	     !found && total < ENVIRON_MAX && (n = getdelim(&line, &room, '\0', file)) > 0;
 	     total += (size_t)n)
 		found = strncmp(line, wanted, len + 1) == 0;
 	free(line);

@@ -18,7 +18,7 @@
 
 struct frames {
 	json_t *array;
-	size_t number;	/* of the next one */
+	size_t number; /* of the next one */
 	Dwarf_Addr pc;
 };
 
@@ -138,8 +138,8 @@ json_t *process_dump(pid_t pid, int64_t deadline)
 			    threads, thread_of(&u, &u.threads[i], &stop.threads[i]));
 		all = json_pack("{s:o}", "threads", threads);
 		if (stop.left_out)
-			json_object_set_new(all, "threads_left_out",
-			    json_integer((json_int_t)stop.left_out));
+			json_object_set_new(
+			    all, "threads_left_out", json_integer((json_int_t)stop.left_out));
 	}
 	unwind_close(&u);
 	stop_deinit(&stop);

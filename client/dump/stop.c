@@ -31,8 +31,7 @@ struct stopped_thread *stop_find(const struct stop *s, pid_t tid)
 /* 1; 0: it has ended; -errno. */
 static int add(struct stop *s, pid_t tid)
 {
-	struct stopped_thread *grown =
-	    reallocarray(s->threads, s->count + 1, sizeof(*s->threads));
+	struct stopped_thread *grown = reallocarray(s->threads, s->count + 1, sizeof(*s->threads));
 	struct procfs_stat ps;
 
 	if (!grown)
@@ -107,8 +106,7 @@ static bool all_stopped(const struct stop *s, int64_t give_up_d)
 		const struct stopped_thread *t = &s->threads[i];
 		if (t->stopped)
 			continue;
-		if (deadline_left(give_up_d) > 0 || procfs_stat(t->tid, &ps) < 0 ||
-		    ps.state != 'D')
+		if (deadline_left(give_up_d) > 0 || procfs_stat(t->tid, &ps) < 0 || ps.state != 'D')
 			return false;
 	}
 	return true;

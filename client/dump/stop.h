@@ -19,10 +19,10 @@
 struct stopped_thread {
 	pid_t tid;
 	bool seized, stopped;
-	int signal;	 /* on its way to it when it stopped; 0 */
-	char state;	 /* before we stopped it: R S D T ... */
-	char name[32];	 /* as the kernel has it */
-	char wchan[64];	 /* where in the kernel it slept; empty */
+	int signal;	/* on its way to it when it stopped; 0 */
+	char state;	/* before we stopped it: R S D T ... */
+	char name[32];	/* as the kernel has it */
+	char wchan[64]; /* where in the kernel it slept; empty */
 };
 
 struct stop {

@@ -57,6 +57,22 @@ bool task_syscall(pid_t tid, struct task_syscall *out)
 		   &out->args[4], &out->args[5], &out->sp, &out->pc) == 9;
 }
 
+uint64_t task_written(pid_t pid)
+{
+	char path[64], line[64];
+	unsigned long long n = 0;
+
+	/* Of the process, not of its first thread. */
+	snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
+	FILE *file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "wchar: %llu", &n) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return n;
+}
+
 uid_t task_uid(pid_t pid)
 {
 	char path[64];

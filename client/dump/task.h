@@ -22,6 +22,9 @@ struct task_syscall {
 };
 bool task_syscall(pid_t tid, struct task_syscall *out);
 
+/* How many bytes a process has written so far, to whatever; 0: we may not know. */
+uint64_t task_written(pid_t pid);
+
 /* The user; (uid_t)-1: gone. */
 uid_t task_uid(pid_t pid);
 

@@ -17,9 +17,8 @@
 static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg)
 {
 	struct unwind *u = arg;
-	size_t next = *thread_arg ? (size_t)((struct stopped_thread *)*thread_arg -
-					u->stop->threads) + 1
-				  : 0;
+	size_t next =
+	    *thread_arg ? (size_t)((struct stopped_thread *)*thread_arg - u->stop->threads) + 1 : 0;
 
 	(void)dwfl;
 	if (next >= u->stop->count)

@@ -54,8 +54,7 @@ int unwind_threads(struct unwind *u);
 /* How many frames of a thread are kept, and the n-th of them; *number is its
  * place in the whole stack. */
 size_t unwind_kept(const struct unwound_thread *t);
-const struct unwound_frame *unwind_frame(
-    const struct unwound_thread *t, size_t n, size_t *number);
+const struct unwound_frame *unwind_frame(const struct unwound_thread *t, size_t n, size_t *number);
 
 void unwind_close(struct unwind *u);
 

@@ -21,8 +21,8 @@
 #define WORKERS_MAX 4
 /* Beyond the time that the worker sets itself: for what it cannot look up from,
  * a file system that hangs or an endless debug file. */
-#define GRACE_MS    1000
-#define RESULT_MAX  (256u << 20)
+#define GRACE_MS   1000
+#define RESULT_MAX (256u << 20)
 
 struct worker {
 	pid_t pid; /* 0: this place is free */

@@ -268,6 +268,18 @@ int ttylock_crash_handler_thread(void);
  * the environment's "off". */
 int ttylock_crash_handler_set(bool on);
 
+/* A stack dump on SIGUSR1, for a program that links this library and was not
+ * started by `ttylock run`: functions, source lines, modules and offsets of all
+ * threads, and what the process holds or waits for, to the terminal (standard
+ * error where there is none) and into stack-PID.txt beside the daemon's socket.
+ * The handler starts `ttylock dump`, which looks from outside, and returns; the
+ * program goes on, with system calls restarted as by SA_RESTART. Signals that
+ * come while a dump is being made are one with it. Where Yama restricts
+ * debuggers, that one process becomes the program's permitted tracer.
+ * -EBUSY: the program handles or ignores SIGUSR1, and that stays so (a handler
+ * that it installs later wins too); as ttylock_crash_handler_install(). */
+int ttylock_stack_dump_install(void);
+
 /* What the macros above are made of. */
 #if defined(__x86_64__) || defined(__i386__)
 #define TTYLOCK_TRAP_ __asm__ volatile("int3")

@@ -411,8 +411,8 @@ int link_request(struct link *l, ttylock_Envelope *e, const void *handle, int ne
 		r = send_locked(l, e, -1);
 		if (r < 0)
 			requests_remove(&l->requests, q->id);
-		else
-			*idp = q->id;
+		else /* where another thread may look for it */
+			__atomic_store_n(idp, q->id, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return r;

@@ -123,15 +123,17 @@ EXPORT int ttylock_acquire(
 	__atomic_add_fetch(&t->waiting, 1, __ATOMIC_SEQ_CST);
 	for (r = 1; r > 0;) {
 		unsigned kept_back = sigint_kept_back();
-		/* It may have come, and been taken from wake, before we waited. */
-		if (__atomic_exchange_n(&t->interrupted, 0, __ATOMIC_SEQ_CST))
+		/* Asked of the flag, since another thread may have taken it from
+		 * wake before we waited. */
+		if (__atomic_exchange_n(&t->interrupted, 0, __ATOMIC_SEQ_CST)) {
 			r = -EINTR;
-		else
-			r = link_wait(t->link, id, t->wake, deadline);
+			break;
+		}
+		r = link_wait(t->link, id, t->wake, deadline);
+		if (r == -EINTR && wish->shield && sigint_kept_back() != kept_back)
+			r = 0;
 		if (r == -EAGAIN) {
 			take_wake(t);
-			r = 0;
-		} else if (r == -EINTR && wish->shield && sigint_kept_back() != kept_back) {
 			r = 0;
 		}
 		if (wish->shield && sigint_is_cancelled(t, id))

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "deadline.h"
@@ -34,6 +35,15 @@ static void await_hook(void)
 		nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
 }
 
+/* What the kernel has, whatever its layout: sigaction(3) adds a flag to all that
+ * goes through it, and what is put back shall be what was there. */
+static unsigned char raw[256];
+
+static int exchange_raw(const void *set, void *get)
+{
+	return (int)syscall(SYS_rt_sigaction, SIGINT, set, get, _NSIG / 8);
+}
+
 static bool is_ours(const struct sigaction *now)
 {
 	return (now->sa_flags & SA_SIGINFO) && now->sa_sigaction == sigint_hook;
@@ -50,6 +60,7 @@ static void install(void)
 	if (!is_ours(&now)) {
 		await_hook();
 		sigint_state.before = now;
+		exchange_raw(NULL, raw);
 	}
 	ours = sigint_state.before;
 	/* Neither of these would interrupt a system call. */
@@ -70,7 +81,10 @@ static void uninstall(void)
 	if (!__atomic_exchange_n(&sigint_state.installed, 0, __ATOMIC_ACQ_REL))
 		return;
 	/* Somebody has put another one there: theirs. */
-	if (sigaction(SIGINT, NULL, &now) == 0 && is_ours(&now))
+	if (sigaction(SIGINT, NULL, &now) < 0 || !is_ours(&now))
+		return;
+	/* The hook has changed it (SA_RESETHAND), or it is as it was found. */
+	if ((sigint_state.before.sa_flags & SA_RESETHAND) || exchange_raw(raw, NULL) < 0)
 		sigaction(SIGINT, &sigint_state.before, NULL);
 }
 
@@ -178,16 +192,16 @@ static int put_up(struct ttylock *t, const struct ttylock_wish *wish, struct shi
 
 	if (!s)
 		return -EUSERS;
-	*s = (struct shield){
-	    .wake = t->wake,
-	    .tty = t->tty,
-	    .owner = t,
-	    .request = wish ? SHIELD_COMING : SHIELD_ALONE,
-	    .waiting = wish != NULL,
-	    .redraw = wish ? wish->redraw : NULL,
-	    .redraw_arg = wish ? wish->redraw_arg : NULL,
-	};
+	s->wake = t->wake;
+	s->tty = t->tty;
+	s->owner = t;
+	s->redraw = wish ? wish->redraw : NULL;
+	s->redraw_arg = wish ? wish->redraw_arg : NULL;
+	s->terminal[0] = '\0';
 	terminal_path(t->tty, s->terminal, sizeof(s->terminal));
+	__atomic_store_n(&s->request, wish ? SHIELD_COMING : SHIELD_ALONE, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->cancelled, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->waiting, wish != NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->used, 1, __ATOMIC_RELEASE);
 	if (__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) == 0)
 		install();

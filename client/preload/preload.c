@@ -3,10 +3,12 @@
  * whole. `ttylock run` puts this library into LD_PRELOAD and says in the environment:
  *
  *	TTYLOCK_HELPER  the absolute path of the ttylock command; without it, nothing happens here
- *	TTYLOCK_CRASH   "off" leaves this part of the tree alone
+ *	TTYLOCK_CRASH   "off": no crash handlers in this part of the tree
+ *	TTYLOCK_STACK_DUMP   "off": no stack dump on SIGUSR1 there
  */
 #include "../crash/crash.h"
 #include "../crash/environment.h"
+#include "../crash/stack_dump.h"
 #include "preload.h"
 #include "threads.h"
 
@@ -17,7 +19,7 @@
 
 static struct helper *helper;
 
-static int turn_on(void)
+static int prepare(void)
 {
 	const char *path;
 
@@ -28,11 +30,18 @@ static int turn_on(void)
 		return -ENOENT;
 	if (!helper)
 		helper = helper_new(NULL, environ, true);
-	if (!helper)
-		return -ENOMEM;
-	threads_enable();
-	crash_install(helper);
-	return 0;
+	return helper ? 0 : -ENOMEM;
+}
+
+static int turn_on(void)
+{
+	int r = prepare();
+
+	if (r == 0) {
+		threads_enable();
+		crash_install(helper);
+	}
+	return r;
 }
 
 int ttylock_preload_crash(int sig, bool on)
@@ -43,10 +52,24 @@ int ttylock_preload_crash(int sig, bool on)
 	return 0;
 }
 
+int ttylock_preload_stack_dump(void)
+{
+	int r = prepare();
+
+	return r == 0 ? stack_dump_install(helper) : r;
+}
+
+static bool is_off(const char *name)
+{
+	const char *value = environ ? environment_get(environ, name) : NULL;
+
+	return value && strcmp(value, "off") == 0;
+}
+
 __attribute__((constructor)) static void preload_init(void)
 {
-	const char *off = environ ? environment_get(environ, "TTYLOCK_CRASH") : NULL;
-
-	if (!off || strcmp(off, "off") != 0)
+	if (!is_off("TTYLOCK_CRASH"))
 		turn_on();
+	if (!is_off("TTYLOCK_STACK_DUMP"))
+		ttylock_preload_stack_dump();
 }

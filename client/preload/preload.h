@@ -9,4 +9,7 @@
  * not started by `ttylock run`. */
 __attribute__((weak, visibility("default"))) int ttylock_preload_crash(int sig, bool on);
 
+/* The stack dump on SIGUSR1, as ttylock_stack_dump_install(). 0; -EBUSY; or -errno as above. */
+__attribute__((weak, visibility("default"))) int ttylock_preload_stack_dump(void);
+
 #endif

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 const struct command *const commands[] = {
-    &command_run, &command_exec, &command_debug, &command_status, NULL};
+    &command_run, &command_exec, &command_debug, &command_status, &command_dump, NULL};
 
 /* In one write, so that lines of several processes do not mix. */
 static void __attribute__((format(printf, 2, 0)))

@@ -23,7 +23,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
-extern const struct command command_run, command_exec, command_debug, command_status;
+extern const struct command command_run, command_exec, command_debug, command_status, command_dump;
 
 /* The table, ended by NULL. */
 extern const struct command *const commands[];

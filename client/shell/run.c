@@ -25,7 +25,10 @@
 #include "../lib/terminal.h"
 #include "agent.h"
 #include "command.h"
+#include "hang.h"
+#include "options.h"
 #include "preload.h"
+#include "reporter.h"
 #include "signals.h"
 
 struct run {
@@ -38,8 +41,11 @@ struct run {
 	char agent_path[108];
 	int agent; /* its socket; -1 */
 	uint64_t tree;
-	pid_t child; /* 0: it has ended */
-	int status;  /* what to exit with then */
+	pid_t child;  /* 0: it has ended */
+	int status;   /* what to exit with then */
+	pid_t dumper; /* a stack dump of the tree that is being made; 0 */
+	long hang_s;  /* --dump-on-hang; 0: not asked for */
+	struct hang hang;
 };
 
 static void watch_lock(struct run *run);
@@ -132,10 +138,47 @@ static int is_of_tree(const struct ttylock_entry *entry, void *arg)
  * terminal or waits for it: the shell above must not have it before. */
 static void end_if_idle(struct run *run)
 {
-	if (run->child)
+	if (run->child || run->dumper)
 		return;
 	if (!run->lock || ttylock_list(run->lock, 2000, is_of_tree, run) <= 0)
 		event_base_loopbreak(run->base);
+}
+
+/* --- stack dumps ---------------------------------------------------------- */
+
+/* What comes while one is being made is one with it. */
+static void dump_tree(struct run *run, const char *why)
+{
+	if (!run->dumper)
+		run->dumper = reporter_start(why);
+}
+
+struct holders {
+	const struct run *run;
+	char terminal[64];
+};
+
+static int is_at_terminal(const struct ttylock_entry *entry, void *arg)
+{
+	const struct holders *h = arg;
+
+	return entry->tree == h->run->tree || !strcmp(entry->terminal, h->terminal);
+}
+
+/* Nobody's screen is to be written over who is in the debugger; nor is a tree
+ * that waits for that person a tree that hangs. */
+static bool on_hang(void *arg)
+{
+	struct run *run = arg;
+	struct holders h = {.run = run};
+	char why[64];
+
+	if (run->lock && (terminal_path(run->tty, h.terminal, sizeof(h.terminal)) < 0 ||
+			     ttylock_list(run->lock, 2000, is_at_terminal, &h) != 0))
+		return false;
+	snprintf(why, sizeof(why), "no output and no end of a process for %ld s", run->hang_s);
+	dump_tree(run, why);
+	return true;
 }
 
 /* --- signals -------------------------------------------------------------- */
@@ -156,6 +199,8 @@ static void reap(struct run *run, bool continued)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (pid == run->dumper && !WIFSTOPPED(status))
+			run->dumper = 0;
 		if (pid != run->child)
 			continue; /* a `ttylock debug` that ran in our session */
 		if (!WIFSTOPPED(status)) {
@@ -192,6 +237,8 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 			changed = true;
 		else if (sig == SIGCONT)
 			continued = true;
+		else if (sig == SIGUSR1)
+			dump_tree(run, "SIGUSR1");
 		else if (run->child && signal_was_sent(&info))
 			kill(run->child, sig); /* the terminal's keys have reached it already */
 		else if (!run->child && (sig == SIGTERM || sig == SIGHUP))
@@ -277,8 +324,12 @@ static int run_tree(struct run *run)
 		event_add(run->on_agent, NULL);
 	}
 	run->status = start_command(run);
+	if (run->status == 0 && run->hang_s &&
+	    hang_watch(&run->hang, run->base, (int)run->hang_s, on_hang, run) < 0)
+		complain(0, "--dump-on-hang: %s", strerror(ENOMEM));
 	if (run->status == 0)
 		event_base_dispatch(run->base);
+	hang_unwatch(&run->hang);
 	if (run->agent >= 0) {
 		unlink(run->agent_path);
 		event_free(run->on_agent);
@@ -292,7 +343,8 @@ static int run_tree(struct run *run)
 
 static int run_run(const struct command *self, int argc, char **argv)
 {
-	static const struct option longs[] = {{"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option longs[] = {
+	    {"help", no_argument, NULL, 'h'}, {"dump-on-hang", required_argument, NULL, 'H'}, {0}};
 	/* TTIN and TTOU: what stops the tree must not stop its agent. */
 	static const int list[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2,
 	    SIGALRM, SIGCONT, SIGTTIN, SIGTTOU, 0};
@@ -302,7 +354,13 @@ static int run_run(const struct command *self, int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
 		if (opt == 'h')
 			return print_help(self);
-		return complain_option(self, argv);
+		if (opt == ':')
+			return complain_usage(self, "'%s' wants a value", argv[optind - 1]);
+		if (opt != 'H')
+			return complain_option(self, argv);
+		if (parse_number(optarg, 1, HANG_MAX_S, &run.hang_s) < 0)
+			return complain_usage(self,
+			    "--dump-on-hang takes 1 to %d seconds, not '%s'", HANG_MAX_S, optarg);
 	}
 	if (optind == argc)
 		return complain_usage(self, "which command?");
@@ -318,13 +376,19 @@ static int run_run(const struct command *self, int argc, char **argv)
 
 const struct command command_run = {
     .name = "run",
-    .arguments = "[--] COMMAND [ARGUMENT]...",
+    .arguments = "[OPTION]... [--] COMMAND [ARGUMENT]...",
     .summary = "Run COMMAND; every crash below it gets the debugger on this terminal, in turn",
     .help =
 	"Every process below COMMAND that ends by SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT or\n"
 	"SIGTRAP waits for its turn at the terminal; then gdb shows it at the fault. When you\n"
 	"leave gdb it ends as it would have. TTYLOCK_CRASH=off in the environment of a part of\n"
-	"the tree leaves that part out; TTYLOCK_DEBUGGER is another debugger (see debug --help).\n"
+	"the tree leaves that part out; TTYLOCK_DEBUGGER is another debugger (see debug "
+	"--help).\n\n"
+	"      --dump-on-hang SECS   dump all stacks when for so long nobody below has written\n"
+	"                            anything, begun or ended, and nobody is in the debugger\n"
+	"\nOn SIGUSR1 it dumps the stacks of the whole tree, to the terminal and into\n"
+	"stack-PID.txt beside the daemon's socket; its processes dump their own, unless they\n"
+	"have a handler of theirs or TTYLOCK_STACK_DUMP=off. See dump --help.\n"
 	"\nExit status: COMMAND's own; 128+N when signal N ended it; 125 ttylock failed;\n"
 	"126 cannot execute; 127 not found; 64 wrong command line.\n",
     .run = run_run,

@@ -1,14 +1,13 @@
 /* ttylock status: who has which terminal, who waits, and why. */
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../dump/json.h"
 #include "../lib/lock.h"
 #include "command.h"
 
@@ -82,22 +81,6 @@ static int print_row(const struct ttylock_entry *e, void *arg)
 }
 
 /* --- JSON ----------------------------------------------------------------- */
-
-/* Names come from other processes and need not be UTF-8. */
-static json_t *json_text(const char *text)
-{
-	json_t *value = json_string(text);
-
-	if (value)
-		return value;
-	char *ascii = strdup(text);
-	for (char *p = ascii; p && *p; p++)
-		if (!isascii((unsigned char)*p))
-			*p = '?';
-	value = json_string(ascii ? ascii : "");
-	free(ascii);
-	return value;
-}
 
 static json_t *json_request(const struct ttylock_entry *e)
 {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <ttylock.h>
 #include <unistd.h>
 
@@ -24,6 +25,14 @@ static void say(const char *what, int value)
 {
 	printf("%s: %d\n", what, value);
 	fflush(stdout);
+}
+
+static void report(const char *name, pid_t pid)
+{
+	int status;
+
+	waitpid(pid, &status, 0);
+	say(name, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 static int bug(void)
@@ -187,6 +196,26 @@ static int parent_fails(void)
 	return (int)read(go[0], &byte, 1);
 }
 
+/* The child's time is up while it may be under a person's hands: then it has more. */
+static int deadline(void)
+{
+	struct timespec short_time = {.tv_nsec = 1000000};
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		ttylock_breakpoint("in the child");
+		_exit(3);
+	}
+	while (ttylock_in_debug(pid) == 0)
+		nanosleep(&short_time, NULL);
+	say("in debug", ttylock_in_debug(pid));
+	say("idle", ttylock_wait_idle(1) == 0);
+	say("idle", ttylock_wait_idle(-1) == 0);
+	say("in debug", ttylock_in_debug(pid));
+	report("child", pid);
+	return 0;
+}
+
 /* --- the host's own ------------------------------------------------------- */
 
 static volatile sig_atomic_t traps, children;
@@ -205,7 +234,10 @@ static void on_child(int sig)
 
 static int same_action(const struct sigaction *a, const struct sigaction *b)
 {
-	return a->sa_sigaction == b->sa_sigaction && a->sa_flags == b->sa_flags &&
+	const int libcs_own = 0x04000000; /* SA_RESTORER: set by any sigaction(3) */
+
+	return a->sa_sigaction == b->sa_sigaction &&
+	       (a->sa_flags | libcs_own) == (b->sa_flags | libcs_own) &&
 	       memcmp(&a->sa_mask, &b->sa_mask, 8) == 0;
 }
 
@@ -368,14 +400,6 @@ static int on_and_off(void)
 	return bug();
 }
 
-static void report(const char *name, pid_t pid)
-{
-	int status;
-
-	waitpid(pid, &status, 0);
-	say(name, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-}
-
 static pid_t crash_in_child(const char *name, int by_exec)
 {
 	pid_t pid = fork();
@@ -439,6 +463,7 @@ static const struct mode {
     {"pause-and-crash", pause_and_crash},
     {"daemons", daemons},
     {"parent-fails", parent_fails},
+    {"deadline", deadline},
     {"own-trap-handler", own_trap_handler},
     {"reaper", reaper},
     {"bug", bug},

@@ -300,7 +300,9 @@ class Stage:
 
         until(ended, "the end of the test's processes", 10)
         for t in self.terminals:
-            t.close(force=True)
+            # One that is on its way out has no environment to be found by.
+            until(lambda ending=t: not ending.isalive(), "the end of a terminal's program", 10)
+            t.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

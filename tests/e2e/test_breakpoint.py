@@ -56,10 +56,15 @@ def pause(t):
 
 
 def leave(t):
-    """Continues: gdb detaches and ends by itself."""
+    """Continues: gdb detaches and ends by itself (else the next pause() finds its prompt). The
+    program runs on at once, so gdb's last line may stand anywhere in its output."""
     t.sendline("continue")
-    t.expect(r"detached\]\r\n")
-    assert not re.search(PROMPT, t.before)
+
+
+def quit_debugger(t):
+    t.sendline("quit")
+    t.expect(r"Quit anyway\? \(y or n\) ")
+    t.sendline("y")
 
 
 def banners(t):
@@ -82,15 +87,17 @@ def a_breakpoint_shows_the_callers_line_and_the_program_goes_on(stage):
     assert f"{line_of('after')}\t" in t.gdb("step")
     leave(t)
     assert t.finish() == 43
+    assert re.search(r"\(process \d+\) detached\]", t.shown)
+    assert len(re.findall(PROMPT, t.shown)) == 5 + t.interrupts
     assert len(banners(t)) == 1
-    assert stage.requests() == (None, [])
+    until(lambda: stage.requests() == (None, []), "the terminal's release")
 
 
 @test(interrupts=True)
 def quit_goes_on_and_kill_kills(stage):
     t = start(stage, "once")
     pause(t)
-    t.quit()
+    quit_debugger(t)
     assert t.finish() == 43
     t = stage.run(compiled(stage), "once")
     pause(t)
@@ -122,7 +129,7 @@ def at_any_optimisation(stage):
 
 @test
 def the_persons_own_breakpoint_keeps_the_debugger(stage):
-    t = start(stage, "loop", 3)
+    t = stage.run(compiled(stage), "loop", 3)
     pause(t)
     t.gdb("tbreak work")
     assert re.search(r"work \(round=1\)", t.gdb("continue"))
@@ -130,7 +137,7 @@ def the_persons_own_breakpoint_keeps_the_debugger(stage):
     said = t.gdb("continue")
     assert re.search(AT_TRAP + r"\S+ in loop \(\)", said), said
     assert "round: 1\r\n" in said
-    assert re.search(r"exited with code 21\]", t.gdb("delete") + t.gdb("continue") + t.gdb("continue"))
+    assert re.search(r"exited with code 044", t.gdb("delete") + t.gdb("continue") + t.gdb("continue"))
     t.sendline("quit")
     t.finish()
     assert len(banners(t)) == 1
@@ -148,7 +155,7 @@ def ten_next_and_five_continue(stage):
             t.gdb("next")
         leave(t)
         t.expect(f"round: {turn}\r\n")
-    assert t.finish() == sum(3 * (r + 1) + 3 for r in range(1, 6)) % 100
+    assert t.finish() == 75
     assert len(banners(t)) == 5
 
 
@@ -170,18 +177,18 @@ def continue_releases_the_terminal_for_the_next_waiter(stage):
 
 
 @test
-def next_onto_the_next_breakpoint_stops_there(stage):
+def next_over_the_next_breakpoint(stage):
     t = start(stage, "loop", 2)
     pause(t)
-    said = ""
     for _ in range(20):
-        said = t.gdb("next")
-        if "SIGTRAP" in said:
+        if "= 2\r\n" in t.gdb("print round"):
             break
-    assert re.search(AT_TRAP + r"\S+ in loop \(\)", said), said
+        t.gdb("next")
+    t.gdb("next")
+    t.gdb("next")
     assert "= 2\r\n" in t.gdb("print round")
     leave(t)
-    assert t.finish() == 24
+    assert t.finish() == 21
     assert len(banners(t)) == 1
 
 
@@ -192,7 +199,7 @@ def the_debugger_killed_at_the_breakpoint(stage):
         b = pause(t)
         os.kill(tracer_of(b["pid"]), signal.SIGKILL)
         t.expect(f"round: {turn}\r\n")
-    assert t.finish() == 24
+    assert t.finish() == 21
     t = stage.run(compiled(stage), "once")
     b = pause(t)
     os.kill(tracer_of(b["pid"]), signal.SIGKILL)
@@ -201,12 +208,25 @@ def the_debugger_killed_at_the_breakpoint(stage):
 
 
 @test
+def the_debugger_gone_just_before_the_trap(stage):
+    """Between the library's look and the caller's trap: the trap then is nobody's."""
+    gone = {"TTYLOCK_DEBUGGER": "gdb -q -batch -p %p -ex 'frame function once' -ex 'tbreak *$pc' "
+                                "-ex continue -ex detach"}
+    for run in start, lambda s, m, **kwargs: s.run(compiled(s), m, **kwargs):
+        t = run(stage, "once", env=gone)
+        assert t.finish() == 43
+        assert re.search(r"Temporary breakpoint 1, \S+ in once \(\)", t.shown), t.shown
+        assert "SIGTRAP" not in t.shown and len(banners(t)) == 1, t.shown
+
+
+@test
 def another_debugger(stage):
-    t = start(stage, "once", env={"TTYLOCK_DEBUGGER": "gdb -q -p %p -ex continue"})
+    own = {"TTYLOCK_DEBUGGER": "gdb -q -p %p -ex continue"}
+    t = stage.run(compiled(stage), "once", env=own)
     pause(t)
-    assert "Continuing." in t.gdb("continue")
+    assert "exited with code 053" in t.gdb("continue")
     t.sendline("quit")
-    assert t.finish() is not None
+    assert t.finish() == 43
     t = start(stage, "once", env={"TTYLOCK_DEBUGGER": "true"})
     assert t.finish() == 43
 
@@ -293,6 +313,26 @@ def three_threads_and_another_process(stage):
 
 
 @test
+def threads_that_ask_while_another_is_being_debugged(stage):
+    """Their helpers find a process that is traced; its tracer goes before it is their turn."""
+    program = compiled(stage)
+    os.mkfifo(stage.path("go"))
+    go = os.open(stage.path("go"), os.O_RDWR | os.O_CLOEXEC)
+    helper = stage.write("helper", f"#!/bin/sh\nmkdir first 2>/dev/null || read go <go\nexec {TTYLOCK} \"$@\"\n")
+    t = stage.spawn(program, "threads", env={"TTYLOCK_HELPER": helper})
+    pids = {pause(t)["pid"]}
+    os.write(go, b"go\ngo\n")
+    stage.until_waiting(2)
+    for _ in range(2):
+        leave(t)
+        pids.add(pause(t)["pid"])
+    leave(t)
+    assert t.finish() == 0
+    os.close(go)
+    assert "threads passed: 3" in t.shown and len(pids) == 1 and len(banners(t)) == 3
+
+
+@test
 def children_that_pause_for_ever_while_the_parent_works(stage):
     t = start(stage, "daemons", 2)
     t.expect(r"ready: (\d+)\r\n")
@@ -341,14 +381,13 @@ def the_parent_fails_while_its_child_is_at_a_breakpoint(stage):
 def a_crash_while_another_thread_waits_for_its_breakpoint(stage):
     """The debugger that comes for the breakpoint finds a process that has crashed meanwhile."""
     program = compiled(stage)
-    t = stage.sh(f"{program} once & {program} pause-and-crash; echo status: $?; wait")
+    os.mkfifo(stage.path("go"))
+    t = stage.sh(f"{program} once & read go <go; {program} pause-and-crash; echo status: $?; wait")
+    pause(t)
+    with open(stage.path("go"), "w") as f:
+        f.write("go\n")
     t.expect(r"ready: (\d+)\r\n")
     crashing = int(t.match[1])
-    if not re.search(BREAKPOINT, t.before):
-        t.expect(BREAKPOINT)
-    if int(re.search(BREAKPOINT, t.shown)[2]) == crashing:
-        raise Skip("the breakpoint of the process to crash came first")
-    t.expect(PROMPT)
     stage.until_waiting(1)
     os.kill(crashing, signal.SIGUSR1)
     stage.until_waiting(2)
@@ -356,11 +395,24 @@ def a_crash_while_another_thread_waits_for_its_breakpoint(stage):
     t.expect(BREAKPOINT)
     assert int(t.match[2]) == crashing
     t.expect(PROMPT)
-    assert re.search(r"received signal SIGSEGV.*\r\n(\[Switching.*\r\n)?\S+ in bug \(\)", t.before), t.before
+    assert re.search(r"received signal SIGSEGV[^\r\n]*\r\n(\[Switching[^\r\n]*\r\n)?\S+ in bug \(\)", t.before), t.before
     t.quit()
     t.expect("status: 139\r\n")
     assert t.finish() == 0
     assert len(banners(t)) == 2
+
+
+@test
+def a_deadline_that_fires_while_the_child_is_at_a_breakpoint(stage):
+    t = start(stage, "deadline")
+    child = pause(t)["pid"]
+    until(lambda: "idle: 0" in t.shown or t.gdb("info inferiors") is None, "the deadline")
+    assert t.debugged() == child
+    leave(t)
+    assert t.finish() == 0
+    assert re.findall(r"in debug: (\d)", t.shown) == ["1", "0"], t.shown
+    assert re.findall(r"idle: (\d)", t.shown) == ["0", "1"], t.shown
+    assert "child: 3" in t.shown
 
 
 # --- the host's own ---------------------------------------------------------
@@ -375,7 +427,8 @@ def a_trap_handler_of_the_programs_own(stage):
         else:
             leave(t)
         assert t.finish() == 0
-        assert re.search(r"same handler: 1\r\ntraps: 0\r\ntraps: 1\r\n", t.shown), t.shown
+        assert "same handler: 1\r\n" in t.shown, t.shown
+        assert re.findall(r"traps: (\d+)", t.shown) == ["0", "1"], t.shown
 
 
 @test
@@ -384,7 +437,8 @@ def a_program_that_reaps_sees_no_child_of_ours(stage):
     pause(t)
     leave(t)
     assert t.finish() == 0
-    assert re.search(r"signals: 0\r\nreaped my own: 1\r\nsignals: 1\r\n", t.shown), t.shown
+    assert "reaped my own: 1\r\n" in t.shown, t.shown
+    assert re.findall(r"signals: (\d+)", t.shown) == ["0", "1"], t.shown
 
 
 @test
@@ -392,7 +446,7 @@ def nothing_in_a_program_that_does_not_call_it(stage):
     t = start(stage, "idle")
     assert t.finish() == 0
     facts = dict(line.split(":", 1) for line in t.shown.split("\r\n") if line)
-    for mask in "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt":
+    for mask in "SigPnd", "ShdPnd", "SigBlk", "SigCgt":
         assert int(facts[mask], 16) == 0, t.shown
     assert [int(facts[n]) for n in ("Threads", "threads", "descriptors")] == [1, 1, 3], t.shown
 

@@ -9,8 +9,10 @@ import sys
 
 BUILD = sys.argv[1] if len(sys.argv) > 1 else 'build'
 
-# All that runs after a crash. The constructor and pthread_create() have files of their own.
-HANDLER = 'crash freeze gate notice spawn solo tracer'.split()
+# All that runs after a crash, and at a breakpoint. The constructor and pthread_create() have files of their own.
+HANDLER = [os.path.join('client', name) for name in (
+    'crash/crash crash/freeze crash/gate crash/notice crash/solo crash/spawn crash/stack_dump crash/tracer '
+    'lib/breakpoint lib/guard').split()]
 
 # In signal-safety(7).
 SAFE = {'memcpy', 'memset', 'strlen', 'strstr', 'strcmp', 'sigaction', 'sigfillset'}
@@ -21,12 +23,15 @@ REASONS = {
     '__errno_location': 'the address of errno in the thread; what libc itself uses in each wrapper',
     'strerrordesc_np': 'looks into a constant table; unlike strerror it neither translates nor formats',
     '__stack_chk_fail': 'the compiler\'s check of our own frames; ends the process',
+    'ready_helper': 'is so from its second call on, as ttylock.h says',
+    'ttylock_preload_crash': 'crash_install() and crash_remove() in the other library',
+    '__assert_fail': 'at the end of a failed assertion, as without us',
     '_GLOBAL_OFFSET_TABLE_': 'the linker\'s, not a function',
 }
 
 
 def symbols(name, *options):
-    path = os.path.join(BUILD, 'client/crash', name + '.o')
+    path = os.path.join(BUILD, name + '.o')
     lines = subprocess.run(['nm', '-P', *options, path], check=True, stdout=subprocess.PIPE, text=True,
                            timeout=60).stdout.splitlines()
     return {line.split()[0] for line in lines}

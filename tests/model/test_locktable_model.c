@@ -1,8 +1,9 @@
 /* links: daemon/locktable.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
-/* The lock table against a reference that is too simple to be wrong: an array of
- * requests in order of asking. Random operations; after each, both must tell the
- * same. The seed is printed; TTYLOCK_MODEL_SEED sets it, TTYLOCK_MODEL_STEPS the
- * number of operations. */
+/* The lock table against a reference that is too simple to be wrong: for each
+ * terminal an array of levels, each with its grant and an array of those that wait
+ * under it; for deadlocks, sets of tasks. Random operations; after each, both must
+ * tell the same. The seed is printed; TTYLOCK_MODEL_SEED sets it,
+ * TTYLOCK_MODEL_STEPS the number of operations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,10 +27,23 @@ struct plain {
 
 static struct plain plain[MAX]; /* in order of asking */
 static int plain_count;
-static struct {
-	bool dirty;
-	int saved; /* -1: none; else the byte it is filled with */
-} left[TERMINALS + 1];
+
+/* Level 0 is the terminal itself, with those that wait for it as such; the others
+ * are its holders, the last one topmost. saved: -1: none; else the byte that it is
+ * filled with. */
+static struct spot {
+	struct level {
+		uint64_t grant;
+		int saved;
+		struct {
+			bool dirty, untold;
+			int saved;
+		} left; /* on top of it */
+		uint64_t queue[MAX];
+		int queued;
+	} level[MAX + 1];
+	int holders;
+} spot[TERMINALS + 1];
 
 static struct plain *plain_find(uint64_t id)
 {
@@ -40,30 +54,22 @@ static struct plain *plain_find(uint64_t id)
 	return NULL;
 }
 
-static struct plain *plain_holder(uint64_t terminal)
+static struct level *top_of(uint64_t terminal)
 {
-	for (int i = 0; i < plain_count; i++) {
-		if (plain[i].terminal == terminal && plain[i].holds)
-			return &plain[i];
-	}
-	return NULL;
+	return &spot[terminal].level[spot[terminal].holders];
 }
 
-static struct plain *plain_next(uint64_t terminal)
+static uint64_t plain_holder(uint64_t terminal)
 {
-	for (int i = 0; i < plain_count; i++) {
-		if (plain[i].terminal == terminal && !plain[i].holds)
-			return &plain[i];
-	}
-	return NULL;
+	return spot[terminal].holders ? top_of(terminal)->grant : 0;
 }
 
 static int plain_waiters(uint64_t terminal)
 {
 	int n = 0;
 
-	for (int i = 0; i < plain_count; i++)
-		n += plain[i].terminal == terminal && !plain[i].holds;
+	for (int i = 0; i <= spot[terminal].holders; i++)
+		n += spot[terminal].level[i].queued;
 	return n;
 }
 
@@ -72,24 +78,144 @@ static int plain_terminals(void)
 	int n = 0;
 
 	for (uint64_t t = 1; t <= TERMINALS; t++)
-		n += left[t].dirty || plain_holder(t);
+		n += spot[t].level[0].left.dirty || plain_holder(t);
 	return n;
+}
+
+/* The level at which a request holds the terminal; 0: at none. */
+static int level_of(uint64_t terminal, uint64_t id)
+{
+	for (int i = 1; i <= spot[terminal].holders; i++) {
+		if (spot[terminal].level[i].grant == id)
+			return i;
+	}
+	return 0;
+}
+
+static void queue_remove(struct level *l, uint64_t id)
+{
+	int n = 0;
+
+	for (int i = 0; i < l->queued; i++) {
+		if (l->queue[i] != id)
+			l->queue[n++] = l->queue[i];
+	}
+	l->queued = n;
+}
+
+static void plain_hold(uint64_t terminal, uint64_t id)
+{
+	spot[terminal].holders++;
+	*top_of(terminal) = (struct level){.grant = id, .saved = -1, .left.saved = -1};
+	plain_find(id)->holds = true;
+}
+
+static int first_saved(int a, int b, int c)
+{
+	return a >= 0 ? a : b >= 0 ? b : c;
+}
+
+/* What the holder at a level leaves for the next one there. */
+static void plain_leave(struct spot *s, int at, bool clean)
+{
+	struct level *gone = &s->level[at], *base = &s->level[at - 1];
+	bool topmost = at == s->holders;
+
+	if (clean) {
+		if (!base->left.untold) {
+			base->left.dirty = false;
+			base->left.saved = -1;
+		}
+		if (!topmost && !base->left.dirty)
+			base->left = gone->left;
+		return;
+	}
+	base->left.saved = base->left.untold
+			       ? first_saved(base->left.saved, gone->saved, gone->left.saved)
+			       : first_saved(gone->saved, base->left.saved, gone->left.saved);
+	base->left.dirty = true;
+	base->left.untold = base->left.untold || !topmost;
+}
+
+/* Ends the holder at a level; returns who is granted then, or 0. */
+static uint64_t plain_release(uint64_t terminal, int at, bool clean)
+{
+	struct spot *s = &spot[terminal];
+	struct level *gone = &s->level[at], *base = &s->level[at - 1];
+	bool topmost = at == s->holders;
+
+	plain_leave(s, at, clean);
+	memmove(base->queue + gone->queued, base->queue, (size_t)base->queued * sizeof(uint64_t));
+	memcpy(base->queue, gone->queue, (size_t)gone->queued * sizeof(uint64_t));
+	base->queued += gone->queued;
+	for (int i = at; i < s->holders; i++)
+		s->level[i] = s->level[i + 1];
+	s->holders--;
+	if (!topmost || base->queued == 0)
+		return 0;
+	uint64_t next = base->queue[0];
+	queue_remove(base, next);
+	plain_hold(terminal, next);
+	return next;
+}
+
+static uint64_t bit(const struct plain *p)
+{
+	return (uint64_t)1 << (p->process * TASKS + p->task);
+}
+_Static_assert(PROCESSES *TASKS <= 64, "a set of tasks is a word");
+
+/* Whom each task waits for: all before it in line. wish: a request to be, under
+ * that level of its terminal. True: it would wait for itself. */
+static bool plain_circle(const struct plain *wish, int under)
+{
+	uint64_t awaited[64] = {0}, reach, before;
+
+	for (uint64_t t = 1; t <= TERMINALS; t++) {
+		uint64_t ahead = 0;
+
+		for (int l = spot[t].holders; l >= 0; l--) {
+			for (int i = 0; i < spot[t].level[l].queued; i++) {
+				uint64_t b = bit(plain_find(spot[t].level[l].queue[i]));
+
+				awaited[__builtin_ctzll(b)] |= ahead;
+				ahead |= b;
+			}
+			if (t == wish->terminal && l == under) {
+				awaited[__builtin_ctzll(bit(wish))] |= ahead;
+				ahead |= bit(wish);
+			}
+			if (l > 0)
+				ahead |= bit(plain_find(spot[t].level[l].grant));
+		}
+	}
+	reach = awaited[__builtin_ctzll(bit(wish))];
+	do {
+		before = reach;
+		for (uint64_t left = before; left; left &= left - 1)
+			reach |= awaited[__builtin_ctzll(left)];
+	} while (reach != before);
+	return reach & bit(wish);
 }
 
 /* --- both -------------------------------------------------------------------- */
 
 static struct locktable *table;
-static uint64_t last_id, holds_seen, waits_seen;
+static uint64_t last_id, holds_seen, waits_seen, nested_seen, joined_seen, circles_seen;
 
-static void grant_check(const struct locktable_grant *g, const struct plain *p)
+static void grant_check(const struct locktable_grant *g, uint64_t id)
 {
-	assert_int_equal(g->request, p ? p->id : 0);
-	if (!p)
+	assert_int_equal(g->request, id);
+	if (!id)
 		return;
+	const struct plain *p = plain_find(id);
+	struct level *base = top_of(p->terminal) - 1;
+
+	base->left.untold = false;
 	assert_int_equal(g->owner, p->owner);
 	assert_int_equal(g->waiters, plain_waiters(p->terminal));
-	assert_int_equal(g->dirty, left[p->terminal].dirty);
-	int saved = left[p->terminal].saved;
+	assert_int_equal(g->dirty, base->left.dirty);
+	int saved = base->left.saved;
 	assert_int_equal(g->saved_size, saved < 0 ? 0 : saved % (LOCKTABLE_SAVED_MAX + 1));
 	for (size_t i = 0; i < g->saved_size; i++)
 		assert_int_equal(g->saved[i], saved);
@@ -97,71 +223,103 @@ static void grant_check(const struct locktable_grant *g, const struct plain *p)
 
 static void plain_end(struct plain *p, bool clean, const struct locktable_change *c)
 {
-	uint64_t terminal = p->terminal;
-	bool held = p->holds;
+	uint64_t terminal = p->terminal, next = 0;
+	int at = level_of(terminal, p->id);
 
 	assert_int_equal(c->request, p->id);
 	assert_int_equal(c->owner, p->owner);
 	assert_int_equal(c->terminal, terminal);
-	assert_int_equal(c->outcome, held ? LOCKTABLE_RELEASED : LOCKTABLE_CANCELLED);
-	memmove(p, p + 1, (size_t)(&plain[--plain_count] - p) * sizeof(*p));
-	struct plain *next = NULL;
-	if (held) {
-		left[terminal].dirty = !clean;
-		if (clean)
-			left[terminal].saved = -1;
-		next = plain_next(terminal);
-		if (next)
-			next->holds = true;
+	assert_int_equal(c->outcome, p->holds ? LOCKTABLE_RELEASED : LOCKTABLE_CANCELLED);
+	if (at) {
+		joined_seen += spot[terminal].level[at].queued > 0;
+		next = plain_release(terminal, at, clean);
+	} else {
+		for (int i = 0; i <= spot[terminal].holders; i++)
+			queue_remove(&spot[terminal].level[i], p->id);
 	}
+	memmove(p, p + 1, (size_t)(&plain[--plain_count] - p) * sizeof(*p));
 	grant_check(&c->grant, next);
 	assert_int_equal(c->waiters, plain_waiters(terminal));
 	assert_int_equal(c->idle, !plain_holder(terminal));
-	assert_int_equal(c->kept, c->idle && left[terminal].dirty);
+	assert_int_equal(c->kept, c->idle && spot[terminal].level[0].left.dirty);
 }
 
-static void step_lock(void)
+static struct locktable_wish wish_random(void)
 {
-	struct locktable_change c;
 	struct locktable_wish w = {
 	    .owner = 1 + (uint64_t)(rand() % OWNERS),
 	    .terminal = 1 + (uint64_t)(rand() % TERMINALS),
 	    .task = {.id = (uint64_t)(rand() % TASKS)},
 	    .nonblock = rand() % 8 == 0,
 	};
+
 	w.process = w.owner % PROCESSES;
 	snprintf(w.task.name, sizeof(w.task.name), "task %d", (int)w.task.id % 2);
+	if (plain_count && rand() % 3 == 0)
+		w.under = plain[rand() % plain_count].id;
+	else if (plain_holder(w.terminal) && rand() % 3 == 0)
+		w.under = spot[w.terminal].level[1 + rand() % spot[w.terminal].holders].grant;
+	return w;
+}
 
-	struct plain *holder = plain_holder(w.terminal);
-	enum locktable_outcome want = holder ? LOCKTABLE_QUEUED : LOCKTABLE_GRANTED;
-	if (plain_count == MAX ||
-	    (!holder && !left[w.terminal].dirty && plain_terminals() == MAX_TERMINALS))
-		want = LOCKTABLE_FULL;
-	if (w.nonblock && holder)
-		want = LOCKTABLE_BUSY;
+static enum locktable_outcome want_of(
+    const struct locktable_wish *w, const struct plain *wish, int under)
+{
+	bool at_once = under == spot[w->terminal].holders;
+
 	for (int i = 0; i < plain_count; i++) {
-		if (plain[i].process == w.process && plain[i].terminal == w.terminal &&
-		    plain[i].task == w.task.id)
-			want = LOCKTABLE_DEADLOCK;
+		if (plain[i].process == w->process && plain[i].terminal == w->terminal &&
+		    plain[i].task == w->task.id)
+			return LOCKTABLE_DEADLOCK;
 	}
+	if (w->nonblock && !at_once)
+		return LOCKTABLE_BUSY;
+	if (plain_circle(wish, under)) {
+		circles_seen++;
+		return LOCKTABLE_DEADLOCK;
+	}
+	if (plain_count == MAX ||
+	    (!plain_holder(w->terminal) && !spot[w->terminal].level[0].left.dirty &&
+		plain_terminals() == MAX_TERMINALS))
+		return LOCKTABLE_FULL;
+	return at_once ? LOCKTABLE_GRANTED : LOCKTABLE_QUEUED;
+}
+
+static void step_lock(void)
+{
+	struct locktable_change c;
+	struct locktable_wish w = wish_random();
+	struct plain new = {
+	    .owner = w.owner, .process = w.process, .terminal = w.terminal, .task = w.task.id};
+	int under = level_of(w.terminal, w.under);
+	uint64_t holder = plain_holder(w.terminal);
+	enum locktable_outcome want = want_of(&w, &new, under);
 
 	assert_int_equal(locktable_lock(table, &w, 0, &c), want);
 	assert_int_equal(c.outcome, want);
+	if (want != LOCKTABLE_FULL)
+		assert_int_equal(c.holder, holder);
 	if (want > LOCKTABLE_QUEUED)
 		return;
 	assert_true(c.request > last_id);
-	last_id = c.request;
-	plain[plain_count++] = (struct plain){.id = c.request,
-	    .owner = w.owner,
-	    .process = w.process,
-	    .terminal = w.terminal,
-	    .task = w.task.id,
-	    .holds = want == LOCKTABLE_GRANTED};
-	grant_check(&c.grant, want == LOCKTABLE_GRANTED ? &plain[plain_count - 1] : NULL);
-	if (want == LOCKTABLE_QUEUED)
-		assert_int_equal(c.position, plain_waiters(w.terminal));
+	assert_int_equal(c.under, under ? w.under : 0);
+	last_id = new.id = c.request;
+	plain[plain_count++] = new;
 	holds_seen += want == LOCKTABLE_GRANTED;
 	waits_seen += want == LOCKTABLE_QUEUED;
+	nested_seen += under > 1;
+	if (want == LOCKTABLE_GRANTED) {
+		plain_hold(w.terminal, new.id);
+		grant_check(&c.grant, new.id);
+		return;
+	}
+	grant_check(&c.grant, 0);
+	struct level *l = &spot[w.terminal].level[under];
+	l->queue[l->queued++] = new.id;
+	uint32_t position = 0;
+	for (int i = under; i <= spot[w.terminal].holders; i++)
+		position += (uint32_t)spot[w.terminal].level[i].queued;
+	assert_int_equal(c.position, position);
 }
 
 static void step_release(void)
@@ -214,20 +372,43 @@ static void step_save(void)
 	bool got = locktable_save(table, id, saved, (size_t)(byte % (LOCKTABLE_SAVED_MAX + 1)));
 	assert_int_equal(got, p && p->holds);
 	if (got)
-		left[p->terminal].saved = byte;
+		spot[p->terminal].level[level_of(p->terminal, id)].saved = byte;
 	assert_false(locktable_save(table, id, saved, sizeof(saved)));
 }
 
 static void step_forget(void)
 {
 	uint64_t terminal = 1 + (uint64_t)(rand() % TERMINALS);
-	bool want = left[terminal].dirty && !plain_holder(terminal);
+	bool want = spot[terminal].level[0].left.dirty && !plain_holder(terminal);
 
 	assert_int_equal(locktable_forget(table, terminal), want);
 	if (want) {
-		left[terminal].dirty = false;
-		left[terminal].saved = -1;
+		spot[terminal].level[0].left.dirty = false;
+		spot[terminal].level[0].left.untold = false;
+		spot[terminal].level[0].left.saved = -1;
 	}
+}
+
+static uint64_t plain_successor(const struct plain *p)
+{
+	const struct level *top = top_of(p->terminal);
+
+	return plain_holder(p->terminal) == p->id && top[-1].queued ? top[-1].queue[0] : 0;
+}
+
+/* The next one of the walk is this one. */
+static void walk(struct locktable_cursor *cursor, uint64_t id, uint32_t position)
+{
+	struct locktable_view v;
+	const struct plain *p = plain_find(id);
+
+	assert_true(locktable_next(table, cursor, &v));
+	assert_int_equal(v.request, id);
+	assert_int_equal(v.owner, p->owner);
+	assert_int_equal(v.terminal, p->terminal);
+	assert_int_equal(v.holds, position == 0);
+	assert_int_equal(v.position, position);
+	assert_int_equal(locktable_successor(table, id), plain_successor(p));
 }
 
 /* Everything that the table tells, against the reference. */
@@ -235,38 +416,28 @@ static void recount(void)
 {
 	struct locktable_cursor cursor = {0};
 	struct locktable_view v;
-	int seen = 0;
-	uint64_t terminal = 0;
-	uint32_t position = 0;
 	bool walked[TERMINALS + 1] = {false};
 
 	assert_int_equal(locktable_requests(table), plain_count);
 	assert_int_equal(locktable_terminals(table), plain_terminals());
-	while (locktable_next(table, &cursor, &v)) {
-		struct plain *p = plain_find(v.request);
+	for (;;) {
+		struct locktable_cursor peek = cursor;
+		uint32_t position = 0;
 
-		assert_non_null(p);
-		assert_int_equal(v.owner, p->owner);
-		assert_int_equal(v.holds, p->holds);
-		if (v.terminal != terminal) {
-			assert_false(walked[v.terminal]);
-			walked[v.terminal] = true;
-			assert_true(v.holds); /* and nowhere else: one holder */
-			position = 0;
-		} else {
-			assert_false(v.holds);
-			position++;
+		if (!locktable_next(table, &peek, &v))
+			break;
+		const struct spot *s = &spot[v.terminal];
+		assert_false(walked[v.terminal]);
+		walked[v.terminal] = true;
+		for (int l = s->holders; l > 0; l--)
+			walk(&cursor, s->level[l].grant, 0);
+		for (int l = s->holders; l >= 0; l--) {
+			for (int i = 0; i < s->level[l].queued; i++)
+				walk(&cursor, s->level[l].queue[i], ++position);
 		}
-		assert_int_equal(v.position, position);
-		terminal = v.terminal;
-		seen++;
 	}
-	assert_int_equal(seen, plain_count);
-	for (uint64_t t = 1; t <= TERMINALS; t++) {
-		struct plain *next = plain_next(t);
-
-		assert_int_equal(locktable_first_waiter(table, t), next ? next->id : 0);
-	}
+	for (uint64_t t = 1; t <= TERMINALS; t++)
+		assert_int_equal(walked[t], plain_holder(t) != 0);
 }
 
 static unsigned long number(const char *name, unsigned long otherwise)
@@ -285,7 +456,7 @@ static void random_operations(void **state)
 	print_message("TTYLOCK_MODEL_SEED=%u\n", seed);
 	srand(seed);
 	for (int t = 0; t <= TERMINALS; t++)
-		left[t].saved = -1;
+		spot[t].level[0].left.saved = -1;
 	table = locktable_new(MAX, MAX_TERMINALS, seed);
 	assert_non_null(table);
 	for (unsigned long i = 0; i < steps; i++) {
@@ -306,8 +477,10 @@ static void random_operations(void **state)
 		if (i % 16 == 0)
 			recount();
 	}
-	/* It was no idle walk: both ways in were taken often. */
-	assert_true(steps < 1000 || (holds_seen > steps / 100 && waits_seen > steps / 100));
+	/* It was no idle walk: every way in was taken often. */
+	assert_true(steps < 1000 || (holds_seen > steps / 100 && waits_seen > steps / 100 &&
+					nested_seen > steps / 200 && joined_seen > steps / 1000 &&
+					circles_seen > steps / 1000));
 	locktable_free(table);
 }
 

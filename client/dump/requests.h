@@ -1,0 +1,29 @@
+/* requests: who of the dumped holds or waits for a terminal, as the daemon has
+ * it at one moment. */
+#ifndef DUMP_REQUESTS_H
+#define DUMP_REQUESTS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct requests {
+	json_t *all;	   /* REQUEST... */
+	const char *error; /* the daemon could not be asked; NULL */
+};
+
+/* REQUEST = {"state": "holds" or "waits", "position", "terminal", "reason",
+ * "text", "pid", "subject_pid", "holder": {"pid", "comm"} of those that wait}.
+ * No daemon: no requests. */
+void requests_get(struct requests *r);
+
+/* Those that pid made or that were made for it: a new array. */
+json_t *requests_of(const struct requests *r, pid_t pid);
+
+/* Whether somebody else holds a terminal for pid: its debugger is there, or on
+ * its way and must find the process untouched. */
+bool requests_has_turn(const struct requests *r, pid_t pid);
+
+void requests_deinit(struct requests *r);
+
+#endif
