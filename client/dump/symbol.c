@@ -100,15 +100,17 @@ struct finding {
 	void *arg;
 };
 
+/* As gdb names it: the linker's name before the language's. */
 static void tell(struct finding *f, Dwarf_Die *die)
 {
-	bool outermost = !f->symbol.inlined;
-	char *demangled = demangle(outermost ? f->linker_name : linkage_name(die));
+	const char *linkage = die ? linkage_name(die) : f->linker_name;
+	char *demangled = demangle(linkage);
 
-	if (demangled)
-		f->symbol.function = demangled;
-	else
-		f->symbol.function = die && die_name(die) ? die_name(die) : f->linker_name;
+	f->symbol.function = demangled ? demangled : linkage;
+	if (!f->symbol.function && die)
+		f->symbol.function = die_name(die);
+	if (!f->symbol.function && !f->symbol.inlined)
+		f->symbol.function = f->linker_name;
 	f->fn(&f->symbol, f->arg);
 	free(demangled);
 }

@@ -59,6 +59,24 @@ bool foreground_elsewhere(int tty, pid_t pid)
 	return false;
 }
 
+/* Ends the walk at a member that is no ancestor of ours, or whose parent looks
+ * after the group. */
+static int is_looked_after(pid_t pid, void *arg)
+{
+	struct procfs_stat member, parent;
+
+	(void)arg;
+	if (!is_self_or_ancestor(pid, getpid()) || procfs_stat(pid, &member) < 0)
+		return 1;
+	return procfs_stat(member.ppid, &parent) == 0 && parent.session == member.session &&
+	       parent.pgrp != member.pgrp;
+}
+
+bool foreground_is_orphaned(void)
+{
+	return procfs_each_of_group(getpgrp(), is_looked_after, NULL) == 0;
+}
+
 int foreground_set(int tty, pid_t pgrp)
 {
 	sigset_t ttou, old;

@@ -12,6 +12,12 @@
  * False where tty is not this process's controlling terminal. */
 bool foreground_elsewhere(int tty, pid_t pid);
 
+/* Whether our process group is orphaned (nobody of the session outside of it
+ * looks after it, as under `ssh -t HOST CMD` or in a container) and holds nobody
+ * but us and our ancestors. Who reads the terminal from the background gets EIO
+ * in an orphaned group, rather than being stopped. */
+bool foreground_is_orphaned(void);
+
 /* tcsetpgrp without being stopped for it. 0 or -errno. */
 int foreground_set(int tty, pid_t pgrp);
 

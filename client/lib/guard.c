@@ -15,6 +15,9 @@ static struct {
 
 /* Static storage: a handler must not be the first to ask for it. */
 static __thread volatile sig_atomic_t entered __attribute__((tls_model("initial-exec")));
+static __thread bool was_blocked __attribute__((tls_model("initial-exec")));
+
+#define TRAP_BIT (1ull << (SIGTRAP - 1))
 
 /* With all signals blocked, so that no handler of this thread waits for what
  * the thread itself has. An owner of another process is a thread that a fork
@@ -111,6 +114,9 @@ void guard_enter(void)
 		sigaction(SIGTRAP, &ours, NULL);
 	}
 	entered = 1;
+	/* A trap that is blocked has the kernel reset the handler to the default. */
+	was_blocked = mask & TRAP_BIT;
+	mask &= ~TRAP_BIT;
 	unlock(&mask);
 }
 
@@ -126,6 +132,8 @@ void guard_leave(void)
 	if (guard.threads > 0 && --guard.threads == 0 && sigaction(SIGTRAP, NULL, &now) == 0 &&
 	    is_ours(&now))
 		sigaction(SIGTRAP, &guard.before, NULL);
+	if (was_blocked)
+		mask |= TRAP_BIT;
 	unlock(&mask);
 }
 

@@ -42,6 +42,7 @@ struct run {
 	int agent; /* its socket; -1 */
 	uint64_t tree;
 	pid_t child;  /* 0: it has ended */
+	pid_t group;  /* the command's own process group; 0: it is in ours */
 	int status;   /* what to exit with then */
 	pid_t dumper; /* a stack dump of the tree that is being made; 0 */
 	long hang_s;  /* --dump-on-hang; 0: not asked for */
@@ -87,8 +88,21 @@ static void prepare_crash_handling(struct run *run)
 
 /* --- the command ---------------------------------------------------------- */
 
+/* Where no shell does job control above us, we do the part of it that a tree
+ * needs: in a group that is looked after, who reads the terminal while somebody
+ * else has it is stopped; in an orphaned one its read fails. */
+static bool needs_group(const struct run *run)
+{
+	return run->lock && terminal_is_controlling(run->tty) && tcgetpgrp(run->tty) == getpgrp() &&
+	       foreground_is_orphaned();
+}
+
 static void become(struct run *run, int report)
 {
+	if (run->group) {
+		setpgid(0, 0);
+		foreground_set(run->tty, getpid());
+	}
 	if (run->lock) {
 		int r = preload_setenv();
 		if (r < 0)
@@ -110,9 +124,12 @@ static int start_command(struct run *run)
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return complain(EXIT_FAILED, "pipe: %s", strerror(errno));
+	run->group = needs_group(run);
 	run->child = fork();
 	if (run->child == 0)
 		become(run, report[1]);
+	if (run->child > 0 && run->group)
+		run->group = run->child;
 	close(report[1]);
 	if (run->child < 0)
 		error = complain(EXIT_FAILED, "fork: %s", strerror(errno));
@@ -188,8 +205,15 @@ static bool is_debugger_in_front(const struct run *run)
 {
 	pid_t group = run->tty >= 0 ? tcgetpgrp(run->tty) : -1;
 
-	return run->lock && group > 0 && group != getpgrp() &&
+	return run->lock && group > 0 && group != getpgrp() && group != run->group &&
 	       !foreground_elsewhere(run->tty, getpid());
+}
+
+/* The command is gone: the foreground is ours again, unless a debugger has it. */
+static void take_back_foreground(const struct run *run)
+{
+	if (run->group && tcgetpgrp(run->tty) == run->group)
+		foreground_set(run->tty, getpgrp());
 }
 
 /* continued: SIGCONT has come since the child stopped, if it did. */
@@ -206,6 +230,12 @@ static void reap(struct run *run, bool continued)
 		if (!WIFSTOPPED(status)) {
 			run->child = 0;
 			run->status = exit_status_of(status);
+			take_back_foreground(run);
+		} else if (run->group) {
+			/* Nobody above could continue it: as the kernel does not stop
+			 * an orphaned group for a key, nor do we. */
+			if (WSTOPSIG(status) != SIGSTOP && !is_debugger_in_front(run))
+				kill(-run->group, SIGCONT);
 		} else if (!continued && !is_debugger_in_front(run)) {
 			/* The shell that waits for us must see the job stopped;
 			 * it continues us, and SIGCONT is passed on. */

@@ -3,21 +3,16 @@
  * test_breakpoint.py says what each has to show. Lines that a test looks for in the debugger have a
  * comment "here: NAME".
  */
-#include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ttylock.h>
 #include <unistd.h>
 
-static const char *self;
 static int number;
 static int *volatile nowhere;
 
@@ -258,6 +253,25 @@ static int own_trap_handler(void)
 	return 0;
 }
 
+/* A trap that is blocked makes the kernel reset its handler. */
+static int blocked_trap(void)
+{
+	struct sigaction own = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
+	struct sigaction after;
+	sigset_t all, now;
+
+	sigaction(SIGTRAP, &own, NULL);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	ttylock_breakpoint();
+	sigaction(SIGTRAP, NULL, &after);
+	sigprocmask(SIG_SETMASK, NULL, &now);
+	say("same handler", same_action(&own, &after));
+	say("blocked", sigismember(&now, SIGTRAP));
+	say("traps", traps);
+	return 0;
+}
+
 static void *reap(void *arg)
 {
 	pid_t *reaped = arg;
@@ -291,167 +305,6 @@ static int reaper(void)
 	return 0;
 }
 
-/* --- crash handlers ------------------------------------------------------- */
-
-static int crash(void)
-{
-	say("install", ttylock_crash_handler_install());
-	say("again", ttylock_crash_handler_install());
-	return bug();
-}
-
-static int overflow(int depth)
-{
-	volatile char room[4096];
-
-	room[0] = (char)depth;
-	return depth < 0 ? 0 : overflow(depth + 1) + room[0];
-}
-
-static void *overflow_in_thread(void *arg)
-{
-	say("thread", ttylock_crash_handler_thread());
-	overflow(0);
-	return arg;
-}
-
-static int thread_overflow(void)
-{
-	pthread_t id;
-
-	ttylock_crash_handler_install();
-	pthread_create(&id, NULL, overflow_in_thread, NULL);
-	pthread_join(id, NULL);
-	return 0;
-}
-
-static void *thread_short(void *arg)
-{
-	if (ttylock_crash_handler_thread() != 0)
-		_exit(2);
-	return arg;
-}
-
-static int mappings(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "r");
-	int lines = 0;
-
-	for (int c; (c = getc(maps)) != EOF;)
-		lines += c == '\n';
-	fclose(maps);
-	return lines;
-}
-
-static int threads_leave_nothing(void)
-{
-	int first = 0;
-
-	for (int n = 0; n < 200; n++) {
-		pthread_t id;
-		pthread_create(&id, NULL, thread_short, NULL);
-		pthread_join(id, NULL);
-		if (n == 100)
-			first = mappings();
-	}
-	say("more mappings", mappings() - first);
-	return 0;
-}
-
-/* malloc finds its top chunk smashed and aborts with its lock held. */
-static int heap(void)
-{
-	size_t size = 24, *chunk = malloc(size);
-
-	ttylock_crash_handler_install();
-	for (int i = 0; i < 64; i++)
-		chunk[i] = ~(size_t)7;
-	free(malloc(1 << 20));
-	chunk = malloc(100000);
-	free(chunk);
-	return 3;
-}
-
-/* On and off again: the six handlers are what they were. */
-static int on_and_off(void)
-{
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
-	struct sigaction own = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
-	struct sigaction before[6], after;
-	int same = 0, ours = 0;
-
-	sigaction(SIGFPE, &own, NULL);
-	signal(SIGILL, SIG_IGN);
-	ttylock_crash_handler_set(false);
-	for (int i = 0; i < 6; i++)
-		sigaction(signals[i], NULL, &before[i]);
-	say("on", ttylock_crash_handler_set(true));
-	for (int i = 0; i < 6; i++) {
-		sigaction(signals[i], NULL, &after);
-		ours += !same_action(&before[i], &after);
-	}
-	say("ours", ours);
-	say("off", ttylock_crash_handler_set(false));
-	for (int i = 0; i < 6; i++) {
-		sigaction(signals[i], NULL, &after);
-		same += same_action(&before[i], &after);
-	}
-	say("same", same);
-	return bug();
-}
-
-static pid_t crash_in_child(const char *name, int by_exec)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		if (by_exec)
-			execl(self, name, "bug", NULL);
-		exit(bug());
-	}
-	return pid;
-}
-
-/* One after the other: off by fork, off by exec, on by fork, on by exec. */
-static int scoped(void)
-{
-	for (int on = 0; on <= 1; on++) {
-		ttylock_crash_handler_set(on);
-		report(on ? "on, fork" : "off, fork", crash_in_child("on", 0));
-		report(on ? "on, exec" : "off, exec", crash_in_child("on", 1));
-	}
-	return 5;
-}
-
-/* --- nothing of ours ------------------------------------------------------ */
-
-static int count(const char *directory)
-{
-	DIR *d = opendir(directory);
-	int n = -3; /* ".", ".." and what opendir() opened */
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
-/* Links the library and does not call it: what is there of it. */
-static int idle(void)
-{
-	char line[256];
-	FILE *status = fopen("/proc/self/status", "r");
-
-	while (fgets(line, sizeof(line), status))
-		if (strncmp(line, "Sig", 3) == 0 || strncmp(line, "Shd", 3) == 0 ||
-		    strncmp(line, "Threads", 7) == 0)
-			fputs(line, stdout);
-	fclose(status);
-	say("descriptors", count("/proc/self/fd"));
-	say("threads", count("/proc/self/task") + 1);
-	return 0;
-}
-
 static const struct mode {
 	const char *name;
 	int (*run)(void);
@@ -465,20 +318,12 @@ static const struct mode {
     {"parent-fails", parent_fails},
     {"deadline", deadline},
     {"own-trap-handler", own_trap_handler},
+    {"blocked-trap", blocked_trap},
     {"reaper", reaper},
-    {"bug", bug},
-    {"crash", crash},
-    {"thread-overflow", thread_overflow},
-    {"threads-leave-nothing", threads_leave_nothing},
-    {"heap", heap},
-    {"on-and-off", on_and_off},
-    {"scoped", scoped},
-    {"idle", idle},
 };
 
 int main(int argc, char **argv)
 {
-	self = "/proc/self/exe";
 	number = argc > 2 ? atoi(argv[2]) : 0;
 	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(*modes); i++)
 		if (strcmp(modes[i].name, argv[1]) == 0)

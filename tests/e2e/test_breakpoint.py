@@ -1,74 +1,14 @@
-"""Breakpoints in a program's own text, and crash handlers that a program asks for: breakpoint.c
-beside this file, linked with the library; most of it without `ttylock run`."""
-from harness import *
+"""Breakpoints in a program's own text: breakpoint.c beside this file, most of it without
+`ttylock run`."""
+from linked import *
 
 SOURCE = os.path.join(ROOT, "tests/e2e/breakpoint.c")
 EXAMPLE = os.path.join(ROOT, "examples/breakpoint.c")
-BREAKPOINT = (r"ttylock: breakpoint: ([^\r\n]+) \(pid (\d+)\): (\S+?):(\d+)(?:: ([^\r\n]*))?; "
-              r"(\w+) (?:more|else) waits?\r*\n")
-ANY_BANNER = r"ttylock: (?:breakpoint|crash|debug): [^\r\n]+ waits?\r*\n"
-AT_TRAP = r"received signal SIGTRAP, Trace/breakpoint trap\.\r\n(?:\[Switching[^\r\n]*\r\n)?"
-
-
-def plain_library():
-    """Where a libttylock.so is that programs without a sanitizer can load."""
-    undefined = subprocess.run(["nm", "-D", "--undefined-only", os.path.join(BUILD, "libttylock.so")],
-                               capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
-    return os.path.join(ROOT, "build") if "__asan_init" in undefined else BUILD
-
-
-def compiled(stage, source=SOURCE, compiler="gcc", flags=("-O0",)):
-    library = plain_library()
-    program = stage.path("paused")
-    if os.path.exists(program):
-        return program
-    subprocess.run([compiler, "-std=gnu11", "-g", *flags, "-Wall", "-Wextra", "-Werror",
-                    "-D_GNU_SOURCE", "-I", os.path.join(ROOT, "client/include"), "-o", program,
-                    source, "-L", library, "-lttylock", "-Wl,-rpath," + library, "-pthread"],
-                   check=True, timeout=60)
-    stage.env["TTYLOCK_HELPER"] = TTYLOCK
-    return program
 
 
 def start(stage, mode, *args, **kwargs):
     """The program on a terminal of its own, without `ttylock run`."""
-    return stage.spawn(compiled(stage), mode, *args, **kwargs)
-
-
-def line_of(name, source=SOURCE):
-    with open(source) as f:
-        lines = f.read().split("\n")
-    return 1 + next(i for i, line in enumerate(lines) if f"here: {name} */" in line)
-
-
-def pause(t):
-    """Waits for the next breakpoint's banner and gdb's prompt at that line."""
-    t.expect(BREAKPOINT)
-    m = t.match
-    assert not re.search(PROMPT, t.before), "a prompt without a banner"
-    t.expect(PROMPT)
-    assert not re.search(ANY_BANNER, t.before), "two banners above one prompt"
-    assert re.search(AT_TRAP + rf"\S+ in \w+ \([^\r\n]*\) at {re.escape(m[3])}:{m[4]}\r\n", t.before), t.before
-    for _ in range(t.interrupts):
-        t.interrupt()
-    return {"comm": m[1], "pid": int(m[2]), "file": m[3], "line": int(m[4]), "text": m[5],
-            "waiting": 0 if m[6] == "nobody" else int(m[6])}
-
-
-def leave(t):
-    """Continues: gdb detaches and ends by itself (else the next pause() finds its prompt). The
-    program runs on at once, so gdb's last line may stand anywhere in its output."""
-    t.sendline("continue")
-
-
-def quit_debugger(t):
-    t.sendline("quit")
-    t.expect(r"Quit anyway\? \(y or n\) ")
-    t.sendline("y")
-
-
-def banners(t):
-    return [int(pid) for pid in re.findall(r"ttylock: \w+: [^\r\n]+? \(pid (\d+)\): [^\r\n]* waits?\r*\n", t.shown)]
+    return stage.spawn(compiled(stage, SOURCE), mode, *args, **kwargs)
 
 
 # --- one process ------------------------------------------------------------
@@ -77,14 +17,14 @@ def banners(t):
 def a_breakpoint_shows_the_callers_line_and_the_program_goes_on(stage):
     t = start(stage, "once")
     b = pause(t)
-    assert (b["comm"], b["file"], b["line"]) == ("paused", SOURCE, line_of("once")), b
+    assert (b["comm"], b["file"], b["line"]) == ("paused", SOURCE, line_of("once", SOURCE)), b
     assert b["text"] == "the ?[31manswer", "a control character reached the terminal"
     assert t.debugged() == b["pid"]
     holder, waiters = stage.requests()
     assert (holder["subject_pid"], holder["reason"], waiters) == (b["pid"], "breakpoint", []), holder
     assert re.match(r"[^\n]*\r\n#0 .* once \(\) at [^\n]*\r\n#1 .* main ", t.gdb("backtrace"))
     assert "= 42\r\n" in t.gdb("print answer")
-    assert f"{line_of('after')}\t" in t.gdb("step")
+    assert f"{line_of('after', SOURCE)}\t" in t.gdb("step")
     leave(t)
     assert t.finish() == 43
     assert re.search(r"\(process \d+\) detached\]", t.shown)
@@ -99,7 +39,7 @@ def quit_goes_on_and_kill_kills(stage):
     pause(t)
     quit_debugger(t)
     assert t.finish() == 43
-    t = stage.run(compiled(stage), "once")
+    t = stage.run(compiled(stage, SOURCE), "once")
     pause(t)
     t.sendline("kill")
     t.expect(r"\(y or n\) ")
@@ -115,13 +55,13 @@ def at_any_optimisation(stage):
     for compiler in "gcc", "clang":
         if not shutil.which(compiler):
             raise Skip(f"no {compiler}")
-        program = compiled(stage, compiler=compiler, flags=("-O2",))
+        program = compiled(stage, SOURCE, compiler=compiler, flags=("-O2",))
         t = stage.spawn(program, "once")
-        assert pause(t)["line"] == line_of("once")
+        assert pause(t)["line"] == line_of("once", SOURCE)
         leave(t)
         assert t.finish() == 43
         t = stage.spawn(program, "assert")
-        assert pause(t)["line"] == line_of("asserted")
+        assert pause(t)["line"] == line_of("asserted", SOURCE)
         t.quit()
         assert t.finish() == 134
         os.unlink(program)
@@ -129,7 +69,7 @@ def at_any_optimisation(stage):
 
 @test
 def the_persons_own_breakpoint_keeps_the_debugger(stage):
-    t = stage.run(compiled(stage), "loop", 3)
+    t = stage.run(compiled(stage, SOURCE), "loop", 3)
     pause(t)
     t.gdb("tbreak work")
     assert re.search(r"work \(round=1\)", t.gdb("continue"))
@@ -148,7 +88,7 @@ def ten_next_and_five_continue(stage):
     t = start(stage, "loop", 5)
     for turn in range(1, 6):
         b = pause(t)
-        assert b["text"] is None and b["line"] == line_of("loop"), b
+        assert b["text"] is None and b["line"] == line_of("loop", SOURCE), b
         assert f"= {turn}\r\n" in t.gdb("print round")
         assert stage.requests()[0]["subject_pid"] == b["pid"]
         for _ in range(2):
@@ -161,7 +101,7 @@ def ten_next_and_five_continue(stage):
 
 @test
 def continue_releases_the_terminal_for_the_next_waiter(stage):
-    program = compiled(stage)
+    program = compiled(stage, SOURCE)
     t = stage.sh(f"{program} loop 3 & {program} loop 3 & wait")
     order = []
     for turn in range(6):
@@ -200,7 +140,7 @@ def the_debugger_killed_at_the_breakpoint(stage):
         os.kill(tracer_of(b["pid"]), signal.SIGKILL)
         t.expect(f"round: {turn}\r\n")
     assert t.finish() == 21
-    t = stage.run(compiled(stage), "once")
+    t = stage.run(compiled(stage, SOURCE), "once")
     b = pause(t)
     os.kill(tracer_of(b["pid"]), signal.SIGKILL)
     assert t.finish() == 43
@@ -212,7 +152,7 @@ def the_debugger_gone_just_before_the_trap(stage):
     """Between the library's look and the caller's trap: the trap then is nobody's."""
     gone = {"TTYLOCK_DEBUGGER": "gdb -q -batch -p %p -ex 'frame function once' -ex 'tbreak *$pc' "
                                 "-ex continue -ex detach"}
-    for run in start, lambda s, m, **kwargs: s.run(compiled(s), m, **kwargs):
+    for run in start, lambda s, m, **kwargs: s.run(compiled(s, SOURCE), m, **kwargs):
         t = run(stage, "once", env=gone)
         assert t.finish() == 43
         assert re.search(r"Temporary breakpoint 1, \S+ in once \(\)", t.shown), t.shown
@@ -222,7 +162,7 @@ def the_debugger_gone_just_before_the_trap(stage):
 @test
 def another_debugger(stage):
     own = {"TTYLOCK_DEBUGGER": "gdb -q -p %p -ex continue"}
-    t = stage.run(compiled(stage), "once", env=own)
+    t = stage.run(compiled(stage, SOURCE), "once", env=own)
     pause(t)
     assert "exited with code 053" in t.gdb("continue")
     t.sendline("quit")
@@ -233,7 +173,7 @@ def another_debugger(stage):
 
 @test
 def a_program_started_under_gdb(stage):
-    t = stage.spawn("gdb", "-q", "-ex", "run", "--args", compiled(stage), "once")
+    t = stage.spawn("gdb", "-q", "-ex", "run", "--args", compiled(stage, SOURCE), "once")
     t.expect(PROMPT)
     assert re.search(AT_TRAP + r"\S+ in once \(\)", t.before), t.before
     assert "exited with code 053" in t.gdb("continue")
@@ -244,13 +184,13 @@ def a_program_started_under_gdb(stage):
 def an_assertion(stage):
     t = start(stage, "assert")
     b = pause(t)
-    assert (b["line"], b["text"]) == (line_of("asserted"), "wheels == 4")
+    assert (b["line"], b["text"]) == (line_of("asserted", SOURCE), "wheels == 4")
     assert "= 3\r\n" in t.gdb("print wheels")
     t.quit()
     assert t.finish() == 134
     assert re.search(r"asserted: Assertion `wheels == 4' failed\.\r\n", t.shown), t.shown
     # With a crash handler there is no second session; the abort is still the program's end.
-    t = stage.run(compiled(stage), "assert")
+    t = stage.run(compiled(stage, SOURCE), "assert")
     pause(t)
     leave(t)
     assert t.finish() == 134
@@ -260,7 +200,7 @@ def an_assertion(stage):
 @test
 def without_a_terminal(stage):
     for mode, status in ("once", 43), ("assert", -signal.SIGABRT):
-        out = subprocess.run([compiled(stage), mode], env=stage.env, stdin=subprocess.DEVNULL,
+        out = subprocess.run([compiled(stage, SOURCE), mode], env=stage.env, stdin=subprocess.DEVNULL,
                              capture_output=True, text=True, timeout=TIMEOUT, start_new_session=True)
         assert out.returncode == status, out
         lines = [line for line in out.stderr.splitlines() if line.startswith("ttylock:")]
@@ -269,7 +209,7 @@ def without_a_terminal(stage):
 
 @test
 def without_a_helper_or_a_debugger(stage):
-    program = compiled(stage)
+    program = compiled(stage, SOURCE)
     t = stage.spawn(program, "once", env={"TTYLOCK_HELPER": "/no/such/ttylock"})
     assert t.finish() == 43
     assert re.fullmatch(r"ttylock: paused \(pid \d+\): breakpoint without a debugger: No such file "
@@ -295,7 +235,7 @@ def the_example(stage):
 
 @test
 def three_threads_and_another_process(stage):
-    program = compiled(stage)
+    program = compiled(stage, SOURCE)
     t = stage.sh(f"{program} threads & {program} once; wait")
     seen = []
     for turn in range(4):
@@ -308,14 +248,14 @@ def three_threads_and_another_process(stage):
         leave(t)
     assert t.finish() == 0
     assert len(set(seen)) == 4, seen
-    assert sorted(line for _, line, _ in seen) == [line_of("once")] + [line_of("thread")] * 3
+    assert sorted(line for _, line, _ in seen) == [line_of("once", SOURCE)] + [line_of("thread", SOURCE)] * 3
     assert "threads passed: 3" in t.shown
 
 
 @test
 def threads_that_ask_while_another_is_being_debugged(stage):
     """Their helpers find a process that is traced; its tracer goes before it is their turn."""
-    program = compiled(stage)
+    program = compiled(stage, SOURCE)
     os.mkfifo(stage.path("go"))
     go = os.open(stage.path("go"), os.O_RDWR | os.O_CLOEXEC)
     helper = stage.write("helper", f"#!/bin/sh\nmkdir first 2>/dev/null || read go <go\nexec {TTYLOCK} \"$@\"\n")
@@ -360,7 +300,7 @@ def children_that_pause_for_ever_while_the_parent_works(stage):
 
 @test(interrupts=True)
 def the_parent_fails_while_its_child_is_at_a_breakpoint(stage):
-    t = stage.run(compiled(stage), "parent-fails")
+    t = stage.run(compiled(stage, SOURCE), "parent-fails")
     t.expect(r"ready: (\d+)\r\n")
     parent = int(t.match[1])
     child = pause(t)
@@ -380,7 +320,7 @@ def the_parent_fails_while_its_child_is_at_a_breakpoint(stage):
 @test
 def a_crash_while_another_thread_waits_for_its_breakpoint(stage):
     """The debugger that comes for the breakpoint finds a process that has crashed meanwhile."""
-    program = compiled(stage)
+    program = compiled(stage, SOURCE)
     os.mkfifo(stage.path("go"))
     t = stage.sh(f"{program} once & read go <go; {program} pause-and-crash; echo status: $?; wait")
     pause(t)
@@ -432,6 +372,16 @@ def a_trap_handler_of_the_programs_own(stage):
 
 
 @test
+def a_thread_that_blocks_all_signals(stage):
+    t = start(stage, "blocked-trap")
+    pause(t)
+    leave(t)
+    assert t.finish() == 0
+    for line in "same handler: 1", "blocked: 1", "traps: 0":
+        assert line in t.shown, t.shown
+
+
+@test
 def a_program_that_reaps_sees_no_child_of_ours(stage):
     t = start(stage, "reaper")
     pause(t)
@@ -439,71 +389,6 @@ def a_program_that_reaps_sees_no_child_of_ours(stage):
     assert t.finish() == 0
     assert "reaped my own: 1\r\n" in t.shown, t.shown
     assert re.findall(r"signals: (\d+)", t.shown) == ["0", "1"], t.shown
-
-
-@test
-def nothing_in_a_program_that_does_not_call_it(stage):
-    t = start(stage, "idle")
-    assert t.finish() == 0
-    facts = dict(line.split(":", 1) for line in t.shown.split("\r\n") if line)
-    for mask in "SigPnd", "ShdPnd", "SigBlk", "SigCgt":
-        assert int(facts[mask], 16) == 0, t.shown
-    assert [int(facts[n]) for n in ("Threads", "threads", "descriptors")] == [1, 1, 3], t.shown
-
-
-# --- crash handlers that were asked for -------------------------------------
-
-@test(interrupts=True)
-def a_crash_of_a_program_that_has_installed_the_handler(stage):
-    for run in start, lambda s, m: s.run(compiled(s), m):
-        t = run(stage, "crash")
-        b = t.banner()
-        assert "install: 0\r\nagain: 0\r\n" in t.shown
-        assert b["signal"] == "SIGSEGV" and "in bug ()" in b["screen"], b
-        t.quit()
-        assert t.finish() == 139
-        assert len(banners(t)) == 1
-
-
-@test
-def hard_places(stage):
-    for mode, name, status in ("thread-overflow", "SIGSEGV", 139), ("heap", "SIGABRT", 134):
-        t = start(stage, mode)
-        b = t.banner()
-        assert b["signal"] == name, b
-        assert mode == "heap" or "overflow (depth=" in b["screen"], b["screen"]
-        t.quit()
-        assert t.finish() == status
-
-
-@test
-def threads_that_had_a_stack_leave_nothing(stage):
-    t = start(stage, "threads-leave-nothing")
-    assert t.finish() == 0
-    assert t.shown == "more mappings: 0\r\n", t.shown
-
-
-@test
-def off_puts_back_what_was_there(stage):
-    for run, ours in (start, 5), (lambda s, m: s.run(compiled(s), m), None):
-        t = run(stage, "on-and-off")
-        assert t.finish() == 139
-        assert re.search(r"on: 0\r\nours: (\d)\r\noff: 0\r\nsame: 6\r\n", t.shown), t.shown
-        assert ours is None or int(re.search(r"ours: (\d)", t.shown)[1]) == ours
-        assert banners(t) == []
-
-
-@test
-def on_for_some_processes_and_off_for_others(stage):
-    t = stage.run(compiled(stage), "scoped")
-    for how in "fork", "exec":
-        b = t.banner()
-        assert b["comm"] == ("paused" if how == "fork" else "exe"), b
-        t.quit()
-        t.expect(f"on, {how}: 139\r\n")
-    assert t.finish() == 5
-    assert re.search(r"off, fork: 139\r\noff, exec: 139\r\n", t.shown)
-    assert len(banners(t)) == 2
 
 
 main()
