@@ -84,12 +84,15 @@ static bool is_under_way(const struct place *place, pid_t pid)
 
 struct errand_dump {
 	const struct helper *helper;
+	int gate; /* a pipe that ends when our handler does */
 	char pid[DECIMAL_MAX];
 	long error;
 };
 
-/* Descriptors that the helper kept would keep somebody's pipe from ending. Standard error it may
- * need: there may be no terminal. */
+/*
+ * Descriptors that the helper kept would keep somebody's pipe from ending. Standard error it may
+ * need: there may be no terminal. The gate becomes 3.
+ */
 static int dump_main(void *arg)
 {
 	struct errand_dump *errand = arg;
@@ -112,18 +115,33 @@ static bool is_restricted_by_yama(void)
 	       scope[0] == '1';
 }
 
-static void start(struct place *place, pid_t pid)
+/* The dump waits for the gate's end, lest it meets the thread in clone(), where nobody can tell
+ * what called it. */
+static pid_t spawn_dump(struct place *place, struct errand_dump *errand, bool yama)
 {
-	struct errand_dump errand = {.helper = helper};
-	bool yama = is_restricted_by_yama();
+	int gate[2], error = kernel(SYS_pipe2, gate, O_CLOEXEC);
+	pid_t dumper;
 
-	decimal(errand.pid, pid);
+	if (error)
+		return error;
+	errand->gate = gate[0];
 	/* For anybody until we know for whom. */
 	if (yama)
 		kernel(SYS_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-	pid_t dumper = spawn_process(helper, &place->room, dump_main, &errand);
+	dumper = spawn_process(helper, &place->room, dump_main, errand);
 	if (yama)
 		kernel(SYS_prctl, PR_SET_PTRACER, dumper > 0 ? dumper : 0, 0, 0, 0);
+	kernel(SYS_close, gate[0]);
+	kernel(SYS_close, gate[1]);
+	return dumper;
+}
+
+static void start(struct place *place, pid_t pid)
+{
+	struct errand_dump errand = {.helper = helper};
+
+	decimal(errand.pid, pid);
+	pid_t dumper = spawn_dump(place, &errand, is_restricted_by_yama());
 	if (dumper > 0 && errand.error == 0) {
 		place->of = pid;
 		place->helper = dumper;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/procfs.h"
@@ -29,16 +28,6 @@ struct census {
 };
 
 /* --- everybody -------------------------------------------------------------- */
-
-static bool is_own(pid_t pid)
-{
-	struct stat ours, theirs;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
-	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-}
 
 static int by_pid(const void *a, const void *b)
 {
@@ -140,7 +129,7 @@ static void plant(struct forest *f, const struct process *p, pid_t ppid, unsigne
 
 	*n = (struct forest_node){.pid = p->pid,
 	    .ppid = ppid,
-	    .tracer = tracer > 0 ? tracer : 0,
+	    .tracer = tracer > 0 && !task_is_own(tracer) ? tracer : 0,
 	    .uid = task_uid(p->pid),
 	    .state = p->state,
 	    .depth = depth};
@@ -173,7 +162,7 @@ static int forest_plant(struct forest *f, struct census *c)
 
 	for (size_t i = 0; i < c->count; i++) {
 		struct process *p = &c->all[i];
-		if (p->chosen && (p->pid == getpid() || is_own(p->pid)))
+		if (p->chosen && (p->pid == getpid() || task_is_own(p->pid)))
 			p->chosen = false;
 		chosen += p->chosen;
 	}

@@ -18,7 +18,8 @@
 
 struct frames {
 	json_t *array;
-	size_t number; /* of the next one */
+	bool interrupted; /* the next one, by the signal whose handler was called here */
+	size_t number;	  /* of the next one */
 	Dwarf_Addr pc;
 };
 
@@ -35,6 +36,7 @@ static void add_frame(const struct symbol *s, void *arg)
 	struct frames *f = arg;
 	json_t *frame = json_object();
 
+	f->interrupted = s->signal;
 	json_object_set_new(frame, "n", json_integer((json_int_t)f->number++));
 	set_hex(frame, "pc", f->pc);
 	if (s->function)
@@ -61,7 +63,8 @@ static json_t *frames_of(const struct unwind *u, const struct unwound_thread *t,
 		/* gdb gives inlined functions numbers of their own. */
 		f.number = number + inlined;
 		f.pc = frame->pc;
-		symbol_find(u->dwfl, frame->pc, frame->exact, lines, add_frame, &f);
+		symbol_find(
+		    u->dwfl, frame->pc, frame->exact || f.interrupted, lines, add_frame, &f);
 		inlined = f.number - number - 1;
 	}
 	return f.array;

@@ -18,6 +18,9 @@
  * still in it after so long we do not wait for the end. */
 #define PATIENCE_D_MS 200
 
+/* Another dump of the same process has it for a moment. */
+#define PATIENCE_DUMP_MS 5
+
 /* --- stopping --------------------------------------------------------------- */
 
 struct stopped_thread *stop_find(const struct stop *s, pid_t tid)
@@ -138,8 +141,14 @@ int stop_process(struct stop *s, pid_t pid, int64_t deadline_ms)
 	*s = (struct stop){.pid = pid};
 	/* Until a look finds nobody new: those not stopped yet may have started
 	 * others. */
-	while ((r = seize_new(s)) > 0 && deadline_left(deadline_ms) > 0)
-		await_stops(s, deadline_ms);
+	while ((r = seize_new(s)) != 0 && deadline_left(deadline_ms) > 0) {
+		if (r == -EPERM && s->count == 0 && task_is_own(procfs_tracer(pid)))
+			poll(NULL, 0, PATIENCE_DUMP_MS);
+		else if (r < 0)
+			break;
+		else
+			await_stops(s, deadline_ms);
+	}
 	if (r < 0)
 		return r;
 	return s->count > 0 ? 0 : -ESRCH;
@@ -153,7 +162,8 @@ void stop_release(struct stop *s)
 		struct stopped_thread *t = &s->threads[i];
 		if (!t->stopped)
 			continue; /* our end lets it go */
-		if (t->signal == 0 && !task_has_signal(t->tid))
+		/* Only where it slept: what others stopped has failed already. */
+		if (t->state == 'S' && t->signal == 0 && !task_has_signal(t->tid))
 			registers_restart(t->tid);
 		ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)t->signal);
 		t->stopped = false;

@@ -178,9 +178,11 @@ void symbol_find(Dwfl *dwfl, Dwarf_Addr pc, bool exact, bool lines,
 		f.symbol.offset = pc - bias;
 	f.symbol.module = last_part(file ? file : name);
 	f.linker_name = dwfl_module_addrinfo(mod, at, &offset, &sym, NULL, NULL, NULL);
-	if (is_signal_trampoline(f.linker_name))
+	/* The handler's return address is where this function begins. */
+	f.symbol.signal = is_signal_trampoline(dwfl_module_addrname(mod, pc));
+	if (f.symbol.signal)
 		f.linker_name = "<signal handler called>";
-	Dwarf_Die *unit = lines ? unit_of(mod, at, &bias) : NULL;
+	Dwarf_Die *unit = lines && !f.symbol.signal ? unit_of(mod, at, &bias) : NULL;
 	if (unit)
 		set_line(&f.symbol, unit, at - bias);
 	if (!unit || !tell_scopes(&f, unit, at - bias))

@@ -14,6 +14,7 @@ struct symbol {
 	const char *module; /* likewise; NULL: no file is mapped there */
 	uint64_t offset;    /* in the module, as addr2line(1) takes it; else the pc */
 	bool inlined;	    /* into the next one */
+	bool signal;	    /* the kernel's call of a signal handler */
 };
 
 /* Calls fn for the function at pc and for each that it is inlined into, from

@@ -81,3 +81,13 @@ uid_t task_uid(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	return stat(path, &st) < 0 ? (uid_t)-1 : st.st_uid;
 }
+
+bool task_is_own(pid_t pid)
+{
+	struct stat ours, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
+	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}

@@ -28,4 +28,7 @@ uint64_t task_written(pid_t pid);
 /* The user; (uid_t)-1: gone. */
 uid_t task_uid(pid_t pid);
 
+/* Whether it is a ttylock command like this one. */
+bool task_is_own(pid_t pid);
+
 #endif

@@ -14,7 +14,7 @@
 #include "inherit.h"
 
 #define OPEN_TIMEOUT_MS 5000
-#define SEND_TIMEOUT_MS 5000
+#define SEND_TIMEOUT_MS 2000
 
 /* --- the links of this process -------------------------------------------- */
 

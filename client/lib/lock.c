@@ -63,7 +63,7 @@ static int ask(struct ttylock *t, const struct ttylock_wish *wish, int news, uin
 	/* Up before the request leaves. */
 	struct shield *s;
 	struct ttylock_status status;
-	r = sigint_shield(t, wish, &s);
+	r = sigint_shield(t, wish, news < 0 ? t->stir : news, &s);
 	if (r < 0)
 		return r;
 	r = link_request(t->link, &e, t, news, idp);
@@ -104,11 +104,49 @@ static int outcome(struct ttylock *t, uint64_t id)
 	}
 }
 
-static bool take_wake(struct ttylock *t)
+static bool take(int eventfd)
 {
 	eventfd_t count;
 
-	return eventfd_read(t->wake, &count) == 0;
+	return eventfd_read(eventfd, &count) == 0;
+}
+
+/* Requests that the hook took back, or that wait no more. */
+static void look_after_shields(struct ttylock *t)
+{
+	uint64_t ids[SIGINT_SHIELDS_MAX];
+	struct ttylock_status status;
+
+	for (size_t n = sigint_waiting(t, ids); n > 0;) {
+		uint64_t id = ids[--n];
+		if (link_status(t->link, id, &status) < 0)
+			continue;
+		if (status.state != TTYLOCK_QUEUED)
+			sigint_settle(t, id);
+		else if (sigint_is_cancelled(t, id))
+			link_withdraw(t->link, id);
+	}
+}
+
+/* One look at a request that waits: 1: again. */
+static int wait_once(struct ttylock *t, bool shield, uint64_t id, int64_t deadline)
+{
+	unsigned kept_back = sigint_kept_back();
+
+	/* Asked of the flag, for what stirs is taken by whoever is first. */
+	if (__atomic_exchange_n(&t->interrupted, 0, __ATOMIC_SEQ_CST))
+		return -EINTR;
+	int r = link_wait(t->link, id, t->stir, deadline);
+	if (r == -EINTR && shield && sigint_kept_back() != kept_back)
+		r = 0;
+	if (r == -EAGAIN) {
+		take(t->stir);
+		look_after_shields(t); /* also of other threads' requests */
+		r = 0;
+	}
+	if (shield && sigint_is_cancelled(t, id))
+		return -ECANCELED;
+	return r < 0 ? r : outcome(t, id);
 }
 
 EXPORT int ttylock_acquire(
@@ -120,30 +158,11 @@ EXPORT int ttylock_acquire(
 	if (r < 0)
 		return r;
 	uint64_t id = *idp;
-	__atomic_add_fetch(&t->waiting, 1, __ATOMIC_SEQ_CST);
-	for (r = 1; r > 0;) {
-		unsigned kept_back = sigint_kept_back();
-		/* Asked of the flag, since another thread may have taken it from
-		 * wake before we waited. */
-		if (__atomic_exchange_n(&t->interrupted, 0, __ATOMIC_SEQ_CST)) {
-			r = -EINTR;
-			break;
-		}
-		r = link_wait(t->link, id, t->wake, deadline);
-		if (r == -EINTR && wish->shield && sigint_kept_back() != kept_back)
-			r = 0;
-		if (r == -EAGAIN) {
-			take_wake(t);
-			r = 0;
-		}
-		if (wish->shield && sigint_is_cancelled(t, id))
-			r = -ECANCELED;
-		if (r == 0)
-			r = outcome(t, id);
-	}
+	do
+		r = wait_once(t, wish->shield, id, deadline);
+	while (r > 0);
 	if (wish->shield)
 		sigint_settle(t, id);
-	__atomic_sub_fetch(&t->waiting, 1, __ATOMIC_SEQ_CST);
 	if (r < 0)
 		ttylock_cancel(t, id);
 	return r;
@@ -154,7 +173,7 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 	int error = errno;
 
 	__atomic_store_n(&t->interrupted, 1, __ATOMIC_SEQ_CST);
-	eventfd_write(t->wake, 1);
+	eventfd_write(t->stir, 1);
 	errno = error;
 }
 
@@ -195,29 +214,12 @@ EXPORT int ttylock_shield(struct ttylock *t)
 
 	if (t->tty < 0)
 		return -ENOTTY;
-	return sigint_has(t, SHIELD_ALONE) ? -EALREADY : sigint_shield(t, NULL, &s);
+	return sigint_has(t, SHIELD_ALONE) ? -EALREADY : sigint_shield(t, NULL, -1, &s);
 }
 
 EXPORT int ttylock_unshield(struct ttylock *t)
 {
 	return sigint_unshield(t, SHIELD_ALONE);
-}
-
-/* Asynchronous requests that the hook took back, or that wait no more. */
-static void look_after_shields(struct ttylock *t)
-{
-	uint64_t ids[SIGINT_SHIELDS_MAX];
-	struct ttylock_status status;
-
-	for (size_t n = sigint_waiting(t, ids); n > 0;) {
-		uint64_t id = ids[--n];
-		if (link_status(t->link, id, &status) < 0)
-			continue;
-		if (status.state != TTYLOCK_QUEUED)
-			sigint_settle(t, id);
-		else if (sigint_is_cancelled(t, id))
-			link_withdraw(t->link, id);
-	}
 }
 
 /* --- hearing -------------------------------------------------------------- */
@@ -258,10 +260,7 @@ EXPORT int ttylock_dispatch(struct ttylock *t, int timeout_ms)
 	for (;;) {
 		int r = link_drain(t->link);
 		/* Behind it: our own news are no news any more. */
-		bool woken = take_wake(t);
-		if (woken && __atomic_load_n(&t->interrupted, __ATOMIC_SEQ_CST) &&
-		    __atomic_load_n(&t->waiting, __ATOMIC_SEQ_CST))
-			eventfd_write(t->wake, 1); /* it was for them */
+		bool woken = take(t->wake);
 		if (r != 0 || woken) {
 			look_after_shields(t);
 			return r < 0 ? r : 1;

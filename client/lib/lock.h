@@ -11,13 +11,13 @@ struct ttylock {
 	struct link *link;
 	int tty;	      /* a descriptor of the terminal, -1: none */
 	int terminal;	      /* its number on the link, -1: none */
-	int wake;	      /* an eventfd: look again, somebody else took in the news */
+	int wake;	      /* an eventfd for dispatch: somebody else took in the news */
+	int stir;	      /* an eventfd for acquire: look again */
 	pthread_mutex_t lock; /* for these three */
 	int poll;	      /* an epoll descriptor of socket and wake; -1 until asked for */
 	struct taken *taken;  /* how the terminal was before we took it; NULL */
 	uint64_t taken_by;    /* the request under which it was */
-	/* Atomic: ttylock_interrupt() was called; threads in ttylock_acquire(). */
-	int interrupted, waiting;
+	int interrupted;      /* atomic: ttylock_interrupt() was called */
 };
 
 /* Asks for events; fn is called by dispatch, on a link that nobody shares. 0,

@@ -40,7 +40,8 @@ static int set_up(struct ttylock *t, int tty, unsigned flags)
 			return t->tty;
 	}
 	t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (t->wake < 0)
+	t->stir = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (t->wake < 0 || t->stir < 0)
 		return -errno;
 	int r = link_get(&t->link, flags);
 	return r < 0 || t->tty < 0 ? r : introduce_terminal(t);
@@ -52,7 +53,7 @@ EXPORT int ttylock_open(struct ttylock **outp, int tty, unsigned flags)
 
 	if (!t)
 		return -ENOMEM;
-	t->tty = t->wake = t->poll = t->terminal = -1;
+	t->tty = t->wake = t->stir = t->poll = t->terminal = -1;
 	pthread_mutex_init(&t->lock, NULL);
 	int r = set_up(t, tty, flags);
 	if (r < 0) {
@@ -89,6 +90,8 @@ EXPORT void ttylock_close(struct ttylock *t)
 		close(t->tty);
 	if (t->wake >= 0)
 		close(t->wake);
+	if (t->stir >= 0)
+		close(t->stir);
 	if (t->poll >= 0)
 		close(t->poll);
 	free(t);

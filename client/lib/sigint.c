@@ -186,13 +186,14 @@ static struct shield *find_free(void)
 	return NULL;
 }
 
-static int put_up(struct ttylock *t, const struct ttylock_wish *wish, struct shield **outp)
+static int put_up(
+    struct ttylock *t, const struct ttylock_wish *wish, int wake, struct shield **outp)
 {
 	struct shield *s = find_free();
 
 	if (!s)
 		return -EUSERS;
-	s->wake = t->wake;
+	s->wake = wake;
 	s->tty = t->tty;
 	s->owner = t;
 	s->redraw = wish ? wish->redraw : NULL;
@@ -209,14 +210,15 @@ static int put_up(struct ttylock *t, const struct ttylock_wish *wish, struct shi
 	return 0;
 }
 
-int sigint_shield(struct ttylock *t, const struct ttylock_wish *wish, struct shield **outp)
+int sigint_shield(
+    struct ttylock *t, const struct ttylock_wish *wish, int wake, struct shield **outp)
 {
 	pthread_once(&once, set_up);
 	pthread_mutex_lock(&connecting);
 	int r = connect_hook(t->link);
 	if (r == 0) {
 		pthread_mutex_lock(&lock);
-		r = put_up(t, wish, outp);
+		r = put_up(t, wish, wake, outp);
 		pthread_mutex_unlock(&lock);
 	}
 	pthread_mutex_unlock(&connecting);

@@ -37,8 +37,10 @@ struct shield {
 };
 
 /* Puts a shield up for the handle, with a wish for the request that comes, which
- * sigint_name() then names. 0; -EUSERS: too many; -ECONNRESET. */
-int sigint_shield(struct ttylock *t, const struct ttylock_wish *wish, struct shield **outp);
+ * sigint_name() then names; wake is written to when the hook takes that back.
+ * 0; -EUSERS: too many; -ECONNRESET. */
+int sigint_shield(
+    struct ttylock *t, const struct ttylock_wish *wish, int wake, struct shield **outp);
 void sigint_name(struct shield *s, uint64_t request);
 /* Instead, when no request came of it. */
 void sigint_drop(struct shield *s);

@@ -54,7 +54,7 @@ static int refuse_attach(const struct job *j, int error)
 		procfs_comm(tracer, tracer_comm);
 		snprintf(why, sizeof(why), "it is traced by %s (pid %d) already", tracer_comm,
 		    (int)tracer);
-	} else if (error == -ESRCH || kill(j->pid, 0) < 0) {
+	} else if (kill(j->pid, 0) < 0) {
 		snprintf(why, sizeof(why), "%s",
 		    errno == EPERM ? "it belongs to another user" : "no such process");
 	} else {
@@ -64,11 +64,14 @@ static int refuse_attach(const struct job *j, int error)
 	return complain_of(j, why);
 }
 
-static int check_process(const struct job *j)
+/* While we wait for our turn, a process at a breakpoint of its own may be traced
+ * for another thread's. */
+static int check_process(const struct job *j, bool our_turn)
 {
-	if (kill(j->pid, 0) < 0)
-		return refuse_attach(j, -errno);
-	int r = debugger_may_attach(j->pid);
+	int r = kill(j->pid, 0) < 0 ? -errno : debugger_may_attach(j->pid);
+
+	if (r == -EALREADY && j->breakpoint && !our_turn)
+		return 0;
 	return r < 0 ? refuse_attach(j, r) : 0;
 }
 
@@ -169,7 +172,7 @@ static int wait_and_debug(struct job *j)
 	if (r < 0)
 		return explain(j, r);
 	/* Somebody else may have attached to it meanwhile. */
-	int status = check_process(j);
+	int status = check_process(j, true);
 	if (status == 0)
 		status = debug_in_turn(j);
 	turn_end(&j->turn);
@@ -215,9 +218,7 @@ static int start(struct job *j, int argc, char *const *argv)
 	if (!terminal_is_controlling(tty) && j->gate >= 0 &&
 	    agent_delegate(argc, argv, j->gate) == 0)
 		return 0;
-	/* At a breakpoint of its own it may be traced for another thread's until
-	 * our turn comes. */
-	int r = j->breakpoint && procfs_tracer(j->pid) > 0 ? 0 : check_process(j);
+	int r = check_process(j, false);
 	if (r)
 		return r;
 	r = ttylock_open(&j->turn.lock, tty, TTYLOCK_START);

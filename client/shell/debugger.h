@@ -24,7 +24,8 @@ struct debugger {
 int debugger_init(struct debugger *d, pid_t pid, int crashed, bool breakpoint);
 void debugger_deinit(struct debugger *d);
 
-/* Whether we may trace pid: 0; -EPERM; -ESRCH. Leaves it undisturbed. */
+/* Whether we may trace pid: 0; -EALREADY: somebody does; -EPERM; -ESRCH, -ENOENT.
+ * Leaves it undisturbed. */
 int debugger_may_attach(pid_t pid);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,11 +26,14 @@
 #define TIMEOUT_S 5
 /* What a terminal that stands still (Ctrl-S) may hold up a reporter. */
 #define REPORT_S 60
+/* What a signal handler may take to return. */
+#define AFTER_MS 500
 
 struct request {
 	pid_t pid; /* 0: the tree that we are in, or the terminal */
 	bool tree, json;
 	const char *report; /* to the terminal and a file, and why; NULL: to stdout */
+	long after;	    /* a descriptor that ends when it is time; -1 */
 	long timeout_s;
 };
 
@@ -150,15 +154,18 @@ static int dump(const struct request *q)
 
 /* --- the command ------------------------------------------------------------ */
 
-enum { OPT_REPORT = 256 };
+enum { OPT_REPORT = 256, OPT_AFTER };
 
-/* Started by a signal handler: all signals are blocked, and whatever was open
- * there is none of ours. */
-static void prepare_report(void)
+/* Started by a signal handler, with all signals blocked; it should have returned
+ * before we look. A child of its process may keep the pipe open for longer. */
+static void prepare_report(const struct request *q)
 {
+	struct pollfd p = {.fd = (int)q->after, .events = POLLIN};
+
 	signals_reset();
-	close_range(3, ~0u, 0);
 	alarm(REPORT_S);
+	if (q->after >= 0)
+		poll(&p, 1, AFTER_MS);
 }
 
 static int take_option(struct request *q, const struct command *self, int opt, char **argv)
@@ -179,6 +186,10 @@ static int take_option(struct request *q, const struct command *self, int opt, c
 	case OPT_REPORT:
 		q->report = optarg;
 		return -1;
+	case OPT_AFTER:
+		if (parse_number(optarg, 0, INT32_MAX, &q->after) < 0)
+			return complain_usage(self, "not a number: '%s'", optarg);
+		return -1;
 	case ':':
 		return complain_usage(self, "'%s' wants a value", argv[optind - 1]);
 	default:
@@ -191,8 +202,9 @@ static int run_dump(const struct command *self, int argc, char **argv)
 	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
 	    {"tree", no_argument, NULL, 't'}, {"json", no_argument, NULL, 'J'},
 	    {"timeout", required_argument, NULL, 'w'},
-	    {"report", required_argument, NULL, OPT_REPORT}, {0}};
-	struct request q = {.timeout_s = TIMEOUT_S};
+	    {"report", required_argument, NULL, OPT_REPORT},
+	    {"after", required_argument, NULL, OPT_AFTER}, {0}};
+	struct request q = {.timeout_s = TIMEOUT_S, .after = -1};
 	long pid = 0;
 	int opt, r;
 
@@ -207,7 +219,7 @@ static int run_dump(const struct command *self, int argc, char **argv)
 	if (!q.pid && (q.tree || q.report))
 		return complain_usage(self, "which process?");
 	if (q.report)
-		prepare_report();
+		prepare_report(&q);
 	return dump(&q);
 }
 

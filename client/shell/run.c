@@ -11,6 +11,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,12 +45,14 @@ struct run {
 	pid_t child;  /* 0: it has ended */
 	pid_t group;  /* the command's own process group; 0: it is in ours */
 	int status;   /* what to exit with then */
+	bool holder_died; /* and nobody has looked after the terminal since */
 	pid_t dumper; /* a stack dump of the tree that is being made; 0 */
 	long hang_s;  /* --dump-on-hang; 0: not asked for */
 	struct hang hang;
 };
 
 static void watch_lock(struct run *run);
+static void mend_terminal(struct run *run);
 
 /* --- the tree's environment ----------------------------------------------- */
 
@@ -157,8 +160,12 @@ static void end_if_idle(struct run *run)
 {
 	if (run->child || run->dumper)
 		return;
-	if (!run->lock || ttylock_list(run->lock, 2000, is_of_tree, run) <= 0)
-		event_base_loopbreak(run->base);
+	if (run->lock && ttylock_list(run->lock, 2000, is_of_tree, run) > 0)
+		return;
+	/* News of a holder's death may have come with that very list. */
+	if (run->lock && run->holder_died)
+		mend_terminal(run);
+	event_base_loopbreak(run->base);
 }
 
 /* --- stack dumps ---------------------------------------------------------- */
@@ -290,6 +297,7 @@ static void mend_terminal(struct run *run)
 	ttylock_LockStatus granted;
 	uint64_t id;
 
+	run->holder_died = false;
 	if (ttylock_acquire(run->lock, &wish, 2000, &id) < 0)
 		return; /* the next holder does it */
 	if (lock_last(run->lock, id, &granted) == 0 && granted.dirty)
@@ -304,8 +312,10 @@ static void on_event(const ttylock_Event *event, void *arg)
 
 	if (event->kind == ttylock_EventKind_EVENT_DIED && event->entry.position == 0 &&
 	    terminal_path(run->tty, path, sizeof(path)) == 0 &&
-	    !strcmp(path, event->entry.terminal))
+	    !strcmp(path, event->entry.terminal)) {
+		run->holder_died = true;
 		event_active(run->on_lock, EV_TIMEOUT, 0);
+	}
 }
 
 static void on_lock(evutil_socket_t fd, short what, void *arg)

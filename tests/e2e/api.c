@@ -85,16 +85,33 @@ static struct ttylock_wish task(uint64_t id)
 	return (struct ttylock_wish){.task_name = "task", .task_id = id, .text = "for a test"};
 }
 
-/* Runs fn in another process, to its end. */
-static void elsewhere(void (*fn)(void))
+/* Another process that runs fn once let_go() says so. It exists before we hold
+ * anything: what is started by a holder is served on top of it. */
+static pid_t prepare(void (*fn)(void), int *gate)
 {
-	pid_t pid = fork();
+	int ends[2];
+	char byte;
 
+	if (pipe(ends) < 0)
+		exit(1);
+	pid_t pid = fork();
 	if (pid == 0) {
-		fn();
+		close(ends[1]);
+		if (read(ends[0], &byte, 1) == 1)
+			fn();
 		fflush(stdout);
 		_exit(0);
 	}
+	close(ends[0]);
+	*gate = ends[1];
+	return pid;
+}
+
+static void let_go(pid_t pid, int gate)
+{
+	if (write(gate, "", 1) != 1)
+		exit(1);
+	close(gate);
 	waitpid(pid, NULL, 0);
 }
 
@@ -171,13 +188,15 @@ static void rival(void)
 
 static void blocking(void)
 {
+	int gate;
+	pid_t other = prepare(rival, &gate);
 	struct ttylock *t = open_handle();
 	struct ttylock_wish wish = task(1), plain = {0};
 	uint64_t id;
 
 	say("acquire", ttylock_acquire(t, &wish, -1, &id));
 	say_state("state", t, id);
-	elsewhere(rival);
+	let_go(other, gate);
 	say_state("state", t, id);
 	say("release", ttylock_release(t, id));
 	say("release again", ttylock_release(t, id));

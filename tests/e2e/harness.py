@@ -157,7 +157,8 @@ class Terminal(pexpect.spawn):
         self.sendline("quit")
         self.expect(r"Quit anyway\? \(y or n\) ")
         self.sendline("y")
-        self.expect(r"detached\]\r\n")
+        # Printed before it lets go: what the program itself says may come before the next line.
+        self.expect(r"Detaching from [^\r\n]*\r\n")
 
     def continue_to_end(self):
         """Has the process end under gdb and leaves gdb: what it said."""

@@ -72,6 +72,7 @@ class Puppet(Thread):
         self.listener.bind(self.path)
         self.listener.listen(20)
         self.terminal = stage.spawn(*argv, PROGRAM, self.path, threads, env=env, **kwargs)
+        self.children = []
         self.join(threads)
 
     def join(self, threads):
@@ -90,4 +91,5 @@ class Puppet(Thread):
         pid = int(self.ask("fork"))
         child = self.accept()
         assert child.pid == pid
+        self.children.append(child)  # it ends with its connection
         return child

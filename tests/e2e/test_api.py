@@ -174,12 +174,13 @@ def listing(stage):
 
 @test
 def a_forked_child_is_inert(stage):
+    # But with a handle of its own it is served on top of its parent's grant.
     check(start(stage, "forking"), """
         acquire: 0
         child acquire: ECONNRESET
         child release: ECONNRESET
         child dispatch: ECONNRESET
-        child of its own: EBUSY
+        child of its own: 0
         state: GRANTED -
         count: 1
         release: 0""")
@@ -258,8 +259,8 @@ def the_header_stands_alone(stage):
 def exported_symbols(stage):
     with open(VERSIONS) as f:
         listed = set(re.findall(r"^\s*(\w+);", f.read(), re.M)) - {"local"}
-    with open(os.path.join(HEADERS, "ttylock.h")) as f:
-        header = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
+    header = subprocess.run(["gcc", "-E", "-P", "-x", "c", os.path.join(HEADERS, "ttylock.h")],
+                            capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
     declared = set(re.findall(r"\b(ttylock_\w+)\(", header))
     out = subprocess.run(["nm", "-D", "--defined-only", LIBRARY], capture_output=True, text=True,
                          check=True, timeout=TIMEOUT).stdout

@@ -332,7 +332,7 @@ def garbage_at_the_real_daemon(stage):
         b"\x04\x0a\x02\x08\x02",               # Hello of version 2
         query,                                 # before Hello
         hello + hello,
-        hello + b"\x02\x7a\x00",               # an unknown message
+        hello + b"\x03\xa2\x06\x00",           # an unknown message, field 100
         hello + WELCOME_1,                     # what only the daemon may say
         hello + b"\x04\x1a\x02\x08\x00",       # TerminalOpen without a descriptor
         hello + b"\x03\x22\xff\xff",           # a length that overruns its frame

@@ -5,6 +5,16 @@ SEALED = os.path.join(PROGRAMS, "sealed")
 SOMEBODY = 12345
 
 
+def as_somebody(stage, *argv):
+    """argv as another user, and what gives that one the terminal."""
+    drop = ["setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups"]
+    if subprocess.run(drop + ["test", "-x", TTYLOCK], check=False).returncode != 0:
+        raise Skip("another user cannot reach this directory")
+    for path in stage.dir, stage.path(".gdbinit"):
+        os.chown(path, SOMEBODY, SOMEBODY)
+    return drop + list(argv), lambda: os.chown(os.ttyname(0), SOMEBODY, SOMEBODY)
+
+
 def one_line(t, pattern):
     """There is one line of ours, and it matches."""
     lines = [line for line in t.shown.replace("\r", "").split("\n") if "ttylock:" in line]
@@ -79,14 +89,8 @@ def attached_by_hand_while_it_waits(stage):
 def a_process_that_forbids_it(stage):
     stage.expect_plain([SEALED], 139)
     argv, own = [TTYLOCK, "run", "--", SEALED], None
-    if os.getuid() == 0:
-        # root may trace anybody: so as somebody else.
-        for path in stage.dir, stage.path(".gdbinit"):
-            os.chown(path, SOMEBODY, SOMEBODY)
-        argv = ["setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups"] + argv
-
-        def own():
-            os.chown(os.ttyname(0), SOMEBODY, SOMEBODY)
+    if os.getuid() == 0:  # root may trace anybody
+        argv, own = as_somebody(stage, *argv)
     t = stage.spawn(*argv, preexec_fn=own)
     assert t.finish() == 139
     one_line(t, r"ttylock: no debugger for sealed \(pid \d+\): .*(forbids|permitted)")
@@ -106,12 +110,10 @@ def debug_of_nobody(stage):
 def debug_of_another_users_process(stage):
     if os.getuid() != 0:
         raise Skip("only root can be two users")
-    for path in stage.dir, stage.path(".gdbinit"):
-        os.chown(path, SOMEBODY, SOMEBODY)
+    argv, own = as_somebody(stage, TTYLOCK, "debug")
     theirs = stage.spawn(CRASH, "wait")
     theirs.expect("ready")
-    t = stage.spawn("setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups", TTYLOCK, "debug",
-                    theirs.pid, preexec_fn=lambda: os.chown(os.ttyname(0), SOMEBODY, SOMEBODY))
+    t = stage.spawn(*argv, theirs.pid, preexec_fn=own)
     assert t.finish() == 125
     one_line(t, rf"ttylock: no debugger for crash \(pid {theirs.pid}\): it belongs to another user$")
     assert is_alive(theirs.pid) and tracer_of(theirs.pid) == 0

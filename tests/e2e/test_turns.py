@@ -16,7 +16,7 @@ def a_child_crashes_then_its_parent_fails_because_of_it(stage):
     parent = t.banner()
     assert (parent["comm"], parent["signal"]) == ("level1", "SIGABRT"), parent
     assert t.debugged() == parent["pid"]
-    assert t.shown.index("level2: signal 11") > t.shown.index("detached]")
+    assert t.shown.index("level2: signal 11") > t.shown.index("Detaching from")
     t.quit()
     assert t.finish() == 134
     assert t.banners() == [child["pid"], parent["pid"]]

@@ -165,6 +165,23 @@ static void mask(struct line *l)
 	fputs("ok\n", l->out);
 }
 
+static int interrupted; /* atomic: the handle that SIGUSR1 interrupts */
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+	ttylock_interrupt(handles[__atomic_load_n(&interrupted, __ATOMIC_SEQ_CST)]);
+}
+
+static void interrupt_by_signal(struct line *l)
+{
+	struct sigaction sa = {.sa_handler = on_usr1};
+
+	__atomic_store_n(&interrupted, atoi(l->word[1]), __ATOMIC_SEQ_CST);
+	sigaction(SIGUSR1, &sa, NULL);
+	fputs("ok\n", l->out);
+}
+
 static void start_alarm(struct line *l)
 {
 	struct sigaction sa = {.sa_handler = on_alarm};
@@ -352,6 +369,12 @@ static void daemonise(struct line *l)
 	_exit(1);
 }
 
+static void crash(struct line *l)
+{
+	(void)l;
+	*(volatile int *)8 = 1;
+}
+
 static void run_other(struct line *l)
 {
 	execl(l->word[1], l->word[1], l->word[2], (char *)NULL);
@@ -414,6 +437,7 @@ static const struct {
     {"seen", show_seen},
     {"mask", mask},
     {"alarm", start_alarm},
+    {"interrupt-by-signal", interrupt_by_signal},
     {"open", do_open},
     {"close", do_close},
     {"acquire", acquire},
@@ -434,6 +458,7 @@ static const struct {
     {"fork", do_fork},
     {"daemon", daemonise},
     {"exec", run_other},
+    {"crash", crash},
     {"reap", reap},
     {"kill", end_child},
     {"read", read_terminal},
