@@ -122,7 +122,7 @@ static int write_terminal(int fd, const char *text, size_t len)
 int report_write(const char *text, size_t len, pid_t pid)
 {
 	sigset_t ttou;
-	int dir = open_directory(), tty = terminal_open();
+	int dir = open_directory(), tty = terminal_open_of_tree();
 
 	/* From the background, `stty tostop` would stop the whole job. */
 	sigemptyset(&ttou);

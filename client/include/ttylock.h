@@ -97,8 +97,8 @@ struct ttylock_status {
 #define TTYLOCK_START 0x1u
 
 /* Opens a handle for the terminal of the descriptor tty, which must be open
- * for reading and writing and is duplicated. tty -1: the terminal that
- * $TTYLOCK_TTY names, else the controlling one; TTYLOCK_NO_TERMINAL: none, for
+ * for reading and writing and is duplicated. tty -1: the controlling one,
+ * else the one that $TTYLOCK_TTY names; TTYLOCK_NO_TERMINAL: none, for
  * ttylock_list() alone. The daemon is looked for at $TTYLOCK_SOCKET alone if
  * that is set, else at the system's socket, then the user's.
  *

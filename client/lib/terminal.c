@@ -23,22 +23,31 @@ static int open_tty(const char *path)
 	return fd;
 }
 
-int terminal_open(void)
+static int open_given(void)
 {
 	const char *given = secure_getenv("TTYLOCK_TTY");
-	char path[PATH_MAX];
-	int fd;
 
-	if (given && *given) {
-		fd = open_tty(given);
-		if (fd >= 0)
-			return fd;
-	}
-	fd = open_tty("/dev/tty");
+	return given && *given ? open_tty(given) : -ENOTTY;
+}
+
+int terminal_open(void)
+{
+	char path[PATH_MAX];
+	int fd = open_tty("/dev/tty");
+
+	if (fd < 0)
+		fd = open_given();
 	for (int std = 0; fd < 0 && std <= 2; std++)
 		if (isatty(std) && terminal_path(std, path, sizeof(path)) == 0)
 			fd = open_tty(path);
 	return fd >= 0 ? fd : -ENOTTY;
+}
+
+int terminal_open_of_tree(void)
+{
+	int fd = open_given();
+
+	return fd >= 0 ? fd : terminal_open();
 }
 
 int terminal_device(int tty, unsigned *dev)

@@ -7,10 +7,14 @@
 #include <termios.h>
 
 /* Opens the process's terminal for reading and writing without making it the
- * controlling one: $TTYLOCK_TTY if set (not in a set-user-ID program), else
- * the controlling terminal, else whichever of 0, 1, 2 is one. Returns a
- * descriptor (close-on-exec); -ENOTTY: there is none; -errno of open(2). */
+ * controlling one: the controlling terminal, else the one that $TTYLOCK_TTY
+ * names (not in a set-user-ID program), else whichever of 0, 1, 2 is one.
+ * Returns a descriptor (close-on-exec); -ENOTTY: there is none. */
 int terminal_open(void);
+
+/* The same, with $TTYLOCK_TTY first: the terminal where the person is who runs
+ * the tree. A worker's own may be a pty that only a program reads. */
+int terminal_open_of_tree(void);
 
 /* Its device's path ("/dev/pts/3"), also for a descriptor of /dev/tty. 0 or
  * -errno. */

@@ -210,7 +210,7 @@ static void complain_on(int tty)
 static int start(struct job *j, int argc, char *const *argv)
 {
 	procfs_comm(j->pid, j->comm);
-	int tty = terminal_open();
+	int tty = j->gate >= 0 ? terminal_open_of_tree() : terminal_open();
 	if (tty < 0)
 		return complain_of(j, open_error(tty));
 	if (j->gate >= 0)

@@ -93,7 +93,7 @@ static int run_exec(const struct command *self, int argc, char **argv)
 	else if (r == -EBUSY || r == -ETIMEDOUT)
 		status = options_conflict(&o, r);
 	else if (r == -ECANCELED)
-		status = EXIT_SIGNALLED + SIGINT;
+		status = EXIT_SIGNALLED + (t.ended_by ? t.ended_by : SIGINT);
 	else
 		status = complain(EXIT_FAILED, "cannot have the terminal: %s", strerror(-r));
 	ttylock_close(t.lock);

@@ -76,6 +76,13 @@ static bool is_deprived(struct turn *t)
 	       ttylock_get_status(t->lock, t->id, &s) == 0 && s.state != TTYLOCK_GRANTED;
 }
 
+/* A stopped one must go on to take a signal in. */
+static void end_group(pid_t pgrp, int sig)
+{
+	kill(-pgrp, sig);
+	kill(-pgrp, SIGCONT);
+}
+
 static int await_end(struct session *s, pid_t pid)
 {
 	struct turn *t = s->turn;
@@ -97,7 +104,8 @@ static int await_end(struct session *s, pid_t pid)
 			return -errno;
 		while (signals_next(t->signals, &info))
 			if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGINT)
-				kill(-pid, SIGKILL);
+				/* A command may clean up; a debugger must be gone. */
+				end_group(pid, s->own_stdio ? (int)info.ssi_signo : SIGKILL);
 		if (p[1].fd >= 0 && p[1].revents && is_deprived(t)) {
 			complain(0, "the terminal was taken from pid %d by force", (int)getpid());
 			kill(-pid, SIGKILL);

@@ -57,6 +57,8 @@ static int take_signals(struct wait *w)
 			r = take_interrupt(w);
 		else if (info.ssi_signo != SIGCHLD)
 			r = -ECANCELED;
+		if (r < 0)
+			w->turn->ended_by = (int)info.ssi_signo;
 	}
 	return r;
 }

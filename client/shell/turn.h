@@ -16,6 +16,7 @@ struct turn {
 	uint32_t waiters; /* how many waited when it was granted */
 	struct handover handover;
 	struct signals *signals;
+	int ended_by; /* the signal that ended the wait, after -ECANCELED; 0 */
 	pid_t job;   /* whose job must be in the foreground */
 	int subject; /* a pidfd: when that process ends, so does the wait; -1 */
 };

@@ -42,6 +42,10 @@ class Thread:
         self.begin(*words)
         return self.answer()
 
+    def fork(self):
+        """A child of this one; of a puppet's first thread alone."""
+        return self.puppet.adopt(int(self.ask("fork")))
+
     def acquire(self, handle=0, timeout=-1, flags="-", text="-", task=""):
         """The id of a request that is granted, or the error's name."""
         return self.ask("acquire", handle, timeout, flags, text, task)
@@ -88,8 +92,11 @@ class Puppet(Thread):
 
     def fork(self):
         """A child of the puppet, to be told what to do like any other."""
-        pid = int(self.ask("fork"))
+        return self.adopt(int(self.ask("fork")))
+
+    def adopt(self, pid):
         child = self.accept()
-        assert child.pid == pid
+        assert pid in (None, child.pid)
+        child.puppet = self
         self.children.append(child)  # it ends with its connection
         return child

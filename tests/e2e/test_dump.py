@@ -147,7 +147,7 @@ def every_kind_of_wait_is_dumped_and_none_is_disturbed(stage):
         assert "way_vfork" in functions(threads_of(parent)["vfork"]), parent
         assert child["ppid"] == parent["pid"]
         assert functions(threads_of(child)["vfork"])[1:3] == ["stay_in_vfork_child", "way_vfork"]
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 @test
@@ -161,7 +161,7 @@ def a_deep_recursion_is_bounded_with_top_and_bottom_shown(stage):
     assert functions(deep)[100] == "recurse" and "thread_main" in functions(deep)[-5:]
     text = stage.ttylock("dump", pid).stdout
     assert f"... {deep['depth'] - 250} frames left out ..." in text
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 @test
@@ -178,7 +178,7 @@ def names_and_lines_agree_with_gdb(stage):
         compared += compare_with_gdb(th, expected[th["tid"]])
     assert compared > 300, compared
     os.kill(pid, signal.SIGCONT)
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 # --- who is dumped ----------------------------------------------------------
@@ -199,7 +199,7 @@ def a_hundred_processes_of_four_threads_in_one_command(stage):
             calls = functions(th)
             assert "wait_for_ever" in calls or "main" in calls, calls
     assert stage.ttylock("dump", "--tree", t.pid).stdout.count("(grove), ") == 400
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 @test
@@ -211,7 +211,7 @@ def sigusr1_to_run_dumps_the_tree_to_the_terminal_and_a_file(stage):
     assert f"of the tree of pid {t.pid}" in shown and "21 processes" in shown, shown[:200]
     assert shown.count("(grove), ") == 84
     assert shown == report_file(stage, t.pid)
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 @test
@@ -363,7 +363,7 @@ def stripped_and_interpreted_programs_give_module_and_offset(stage):
     named = subprocess.run(["addr2line", "-f", "-e", STACKS, *(hex(int(f["offset"], 16) - 1) for f in ours)],
                            capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout.split("\n")
     assert named[0] == "way_nanosleep" and named[2] == "thread_main", named
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
     t = stage.spawn("/usr/bin/python3", "-c", "import time; print('ready', flush=True); time.sleep(1000)")
     t.expect("ready")
     frames = dump_json(stage, t.pid)["processes"][0]["threads"][0]["frames"]
@@ -396,7 +396,7 @@ def a_process_that_never_stops_costs_its_line_within_the_deadline(stage):
     assert time.monotonic() - began < 5
     assert process["threads"][0]["guessed"] and state_of(parent) == "D"
     assert until(lambda: tracer_of(parent) == 0, "the end of the trace")
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 # --- SIGUSR1 ----------------------------------------------------------------
@@ -412,7 +412,7 @@ def sigusr1_dumps_a_process_of_the_tree(stage):
     for name in THREADS + ["malloc"]:
         assert f" in way_{name} at stacks.c:" in shown, name
     assert shown == report_file(stage, pid)
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 @test
@@ -519,7 +519,7 @@ def a_hanging_tree_is_dumped_once(stage):
     assert "no output and no end of a process for 1 s" in shown and "way_lock" in shown, shown
     t.expect_exact([pexpect.TIMEOUT, "ttylock: stack dump"], timeout=4)
     assert t.match is pexpect.TIMEOUT, "dumped again in the same quiet"
-    import time as tt; print("T", tt.time(), flush=True); release(t); print("T2", tt.time(), flush=True)
+    release(t)
 
 
 @test

@@ -66,6 +66,23 @@ def the_only_holder_is_killed(stage):
 
 
 @test
+def the_only_holder_is_killed_while_the_agent_stands_still(stage):
+    """The agent hears of both deaths, the holder's and its own child's, in one go."""
+    t = stage.spawn("/bin/sh", "-c", f"{TTYLOCK} run -- {CRASH} segv; echo \"status $?\"; {CRASH} wait")
+    first = t.banner()
+    holder = helper_of(stage, first["pid"])
+    agent, = [p for p in stage.named("ttylock") if p != holder]
+    os.kill(agent, signal.SIGSTOP)
+    os.kill(holder, signal.SIGKILL)
+    until(lambda: not is_alive(first["pid"]) and stage.requests() == (None, []), "the holder is gone")
+    os.kill(agent, signal.SIGCONT)
+    t.expect(r"status 139\r\nready (\d+)\r\n")
+    assert t.is_sane(), t.modes()
+    t.sendintr()
+    assert t.finish() == 130
+
+
+@test
 def the_crashed_process_in_the_debugger_is_killed(stage):
     t, first, waiters = crowd(stage, 2)
     os.kill(first["pid"], signal.SIGKILL)

@@ -146,18 +146,12 @@ def a_child_does_not_give_back_what_its_parent_took(stage):
     held = take(p)
     t = root.terminal
     was, front = settings(t), t.foreground()
-    child = Puppet.fork(p_with_listener(p, root))
+    child = p.fork()
     for command in (("give", 0), ("release", 0, held), ("cancel", 0, held), ("close", 0)):
         child.ask(*command)
         assert (settings(t), t.foreground()) == (was, front), command
     assert p.ask("status", 0, held) == "2"
     assert p.ask("give", 0) == "0"
-
-
-def p_with_listener(p, root):
-    """fork() of a child: it joins at the same socket."""
-    p.accept, p.children = root.accept, root.children
-    return p
 
 
 def check_sibling(stage, root, reader, repl):

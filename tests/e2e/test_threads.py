@@ -50,7 +50,7 @@ def eight_threads_under_thread_sanitizer(stage):
     # The daemon is the plain one: a handle of ours brings it up and keeps it.
     keeper = Puppet(stage)
     assert keeper.ask("open", 0) == "0"
-    finish(stage.spawn(os.path.join(ROOT, program), "8", ROUNDS or "500", timeout=LIMIT, env={
+    finish(stage.spawn(os.path.join(ROOT, program), "8", ROUNDS or "2000", timeout=LIMIT, env={
         "TSAN_OPTIONS": "die_after_fork=0:halt_on_error=1:exitcode=66"}))
 
 
@@ -105,7 +105,9 @@ def a_child_of_a_waiter(stage):
 
 @test
 def a_child_does_not_hide_its_parents_end(stage):
-    p, _ = holding(stage)
+    p = Puppet(stage).fork()
+    assert p.ask("open", 0) == "0"
+    p.acquire()
     child = p.fork()
     os.kill(p.pid, signal.SIGKILL)
     until_free(stage)
@@ -135,9 +137,11 @@ def a_closed_shield_does_not_keep_the_daemon(stage):
 
 @test
 def daemon_3(stage):
-    p, _ = holding(stage)
+    p = Puppet(stage).fork()
+    assert p.ask("open", 0) == "0"
+    p.acquire()
     p.begin("daemon")
-    child = p.accept()
+    child = p.puppet.adopt(None)
     until_free(stage)
     assert child.acquire(timeout=5000) == "ECONNRESET"
     assert os.getsid(child.pid) == child.pid

@@ -40,6 +40,7 @@ struct worker {
 static struct ttylock *common;
 static struct worker workers[THREADS_MAX];
 static int threads;
+static pthread_barrier_t together;
 static int *holder;		/* atomic: who holds the terminal; 0: nobody */
 static struct ttylock *waiting; /* atomic: what the signal handler interrupts */
 static int interrupts;		/* atomic: SIGINTs that the host's own handler had */
@@ -372,8 +373,10 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 
+	pthread_barrier_wait(&together); /* all can be sent signals from here */
 	for (unsigned i = 0; i < w->rounds; i++)
 		act(w);
+	pthread_barrier_wait(&together); /* to here */
 	return NULL;
 }
 
@@ -395,6 +398,7 @@ static void run(unsigned rounds)
 		workers[i].random += (unsigned)(i + 1) * 7919;
 		open_handle(&workers[i].own);
 	}
+	pthread_barrier_init(&together, NULL, (unsigned)threads);
 	for (int i = 0; i < threads; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			fail("pthread_create");

@@ -175,6 +175,7 @@ static void way_spin(void)
 /* The child may only do what leaves its parent's frame alone. */
 __attribute__((noinline)) static void stay_in_vfork_child(void)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	in_place();
 	for (;;)
 		poll(NULL, 0, 1000 * 1000);
