@@ -93,7 +93,7 @@ $(crash_o) $(preload_o) $(BUILD)/libttylock-preload.so: override SAN :=
 # Unoptimised, so that a debugger shows every local of the examples.
 $(BUILD)/examples/%: examples/%.c client/include/ttylock.h | $(BUILD)/libttylock.so
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O0 -g -Wall -Wextra -Werror -D_GNU_SOURCE -Iclient/include -o $@ $< -pthread \
+	$(CC) -std=gnu11 -O0 -g -Wall -Wextra -Werror -D_GNU_SOURCE -Iclient/include $(SAN) -o $@ $< -pthread \
 		-Wl,--as-needed -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/..' -lreadline
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

@@ -17,7 +17,7 @@ static const char *spared(const struct forest_node *n, const struct requests *r)
 		return "it has ended, and its parent has not asked for its status";
 	if (n->tracer)
 		return "in the debugger";
-	if (n->debugs)
+	if (n->debugs || requests_debugs(r, n->parent))
 		return "it is the debugger of another one";
 	if (requests_has_turn(r, n->pid))
 		return "its debugger is about to attach";

@@ -129,6 +129,7 @@ static void plant(struct forest *f, const struct process *p, pid_t ppid, unsigne
 
 	*n = (struct forest_node){.pid = p->pid,
 	    .ppid = ppid,
+	    .parent = p->ppid,
 	    .tracer = tracer > 0 && !task_is_own(tracer) ? tracer : 0,
 	    .uid = task_uid(p->pid),
 	    .state = p->state,
@@ -192,7 +193,7 @@ int forest_of_process(struct forest *f, pid_t pid)
 	f->nodes = calloc(1, sizeof(*f->nodes));
 	if (!f->nodes)
 		return -ENOMEM;
-	struct process p = {.pid = pid, .state = ps.state};
+	struct process p = {.pid = pid, .ppid = ps.ppid, .state = ps.state};
 	plant(f, &p, 0, 0);
 	return 0;
 }

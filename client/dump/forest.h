@@ -12,6 +12,7 @@
 
 struct forest_node {
 	pid_t pid, ppid; /* ppid: as drawn; 0: a root */
+	pid_t parent;	 /* as it is */
 	pid_t tracer;	 /* 0: none, or a dump like this one */
 	uid_t uid;
 	char state;

@@ -88,6 +88,17 @@ bool requests_has_turn(const struct requests *r, pid_t pid)
 	return false;
 }
 
+bool requests_debugs(const struct requests *r, pid_t pid)
+{
+	json_t *request;
+	size_t i;
+
+	json_array_foreach(
+	    r->all, i, request) if (json_get_int(request, "pid") == pid &&
+				    json_get_int(request, "subject_pid") != pid) return true;
+	return false;
+}
+
 void requests_deinit(struct requests *r)
 {
 	json_decref(r->all);

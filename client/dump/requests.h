@@ -24,6 +24,10 @@ json_t *requests_of(const struct requests *r, pid_t pid);
  * its way and must find the process untouched. */
 bool requests_has_turn(const struct requests *r, pid_t pid);
 
+/* Whether pid holds or waits for a terminal for another process: what it starts
+ * is the debugger. */
+bool requests_debugs(const struct requests *r, pid_t pid);
+
 void requests_deinit(struct requests *r);
 
 #endif

@@ -99,6 +99,22 @@ static bool is_taken(int tty, pid_t group, pid_t previous)
 	return front > 0 && front != group && front != previous;
 }
 
+static int is_other(pid_t pid, void *arg)
+{
+	(void)arg;
+	return pid != getpid();
+}
+
+/* To the group that had it, or, where that has ended, to one that still lives:
+ * the keys must reach somebody. */
+static void return_foreground(int tty, pid_t previous, pid_t home)
+{
+	bool lives = previous > 0 && procfs_each_of_group(previous, is_other, NULL);
+
+	if (!lives || foreground_set(tty, previous) < 0)
+		foreground_set(tty, home);
+}
+
 void handover_lend(struct handover *h)
 {
 	if (is_taken(h->tty, h->group, h->previous)) {
@@ -109,8 +125,7 @@ void handover_lend(struct handover *h)
 		set_termios(h->tty, &h->termios);
 	if (!h->job_control)
 		return;
-	if (h->previous <= 0 || foreground_set(h->tty, h->previous) < 0)
-		foreground_set(h->tty, h->home);
+	return_foreground(h->tty, h->previous, h->home);
 	readers_let_go(&h->readers);
 	if (h->previous > 0)
 		procfs_each_of_group(h->previous, continue_if_new, h);
@@ -158,8 +173,7 @@ void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 		/* Still in front: so it is the dead holder's group, not a later
 		 * one by the same number. */
 		kill(-s.group, SIGKILL);
-		if (s.previous <= 0 || foreground_set(tty, s.previous) < 0)
-			foreground_set(tty, home);
+		return_foreground(tty, s.previous, home);
 	}
 	if (!taken)
 		set_termios(tty, &s.termios);

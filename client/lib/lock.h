@@ -10,6 +10,7 @@ struct taken;
 struct ttylock {
 	struct link *link;
 	int tty;	      /* a descriptor of the terminal, -1: none */
+	int line;	      /* another one for the hook, which does not wait there; -1: none */
 	int terminal;	      /* its number on the link, -1: none */
 	int wake;	      /* an eventfd for dispatch: somebody else took in the news */
 	int stir;	      /* an eventfd for acquire: look again */

@@ -53,7 +53,7 @@ EXPORT int ttylock_open(struct ttylock **outp, int tty, unsigned flags)
 
 	if (!t)
 		return -ENOMEM;
-	t->tty = t->wake = t->stir = t->poll = t->terminal = -1;
+	t->tty = t->line = t->wake = t->stir = t->poll = t->terminal = -1;
 	pthread_mutex_init(&t->lock, NULL);
 	int r = set_up(t, tty, flags);
 	if (r < 0) {
@@ -88,6 +88,8 @@ EXPORT void ttylock_close(struct ttylock *t)
 	free(t->taken); /* of the parent */
 	if (t->tty >= 0)
 		close(t->tty);
+	if (t->line >= 0)
+		close(t->line);
 	if (t->wake >= 0)
 		close(t->wake);
 	if (t->stir >= 0)

@@ -1,9 +1,11 @@
 #include "sigint.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -186,6 +188,18 @@ static struct shield *find_free(void)
 	return NULL;
 }
 
+/* The terminal once more, so that its being set not to wait is nobody else's
+ * affair. Without it (no permission) the hook looks first, and may be wrong. */
+static void open_line(struct ttylock *t)
+{
+	char path[32];
+
+	if (t->line >= 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", t->tty);
+	t->line = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static int put_up(
     struct ttylock *t, const struct ttylock_wish *wish, int wake, struct shield **outp)
 {
@@ -194,7 +208,7 @@ static int put_up(
 	if (!s)
 		return -EUSERS;
 	s->wake = wake;
-	s->tty = t->tty;
+	s->tty = t->line >= 0 ? t->line : t->tty;
 	s->owner = t;
 	s->redraw = wish ? wish->redraw : NULL;
 	s->redraw_arg = wish ? wish->redraw_arg : NULL;
@@ -217,6 +231,7 @@ int sigint_shield(
 	pthread_mutex_lock(&connecting);
 	int r = connect_hook(t->link);
 	if (r == 0) {
+		open_line(t);
 		pthread_mutex_lock(&lock);
 		r = put_up(t, wish, wake, outp);
 		pthread_mutex_unlock(&lock);

@@ -42,12 +42,12 @@ struct run {
 	char agent_path[108];
 	int agent; /* its socket; -1 */
 	uint64_t tree;
-	pid_t child;  /* 0: it has ended */
-	pid_t group;  /* the command's own process group; 0: it is in ours */
-	int status;   /* what to exit with then */
+	pid_t child;	  /* 0: it has ended */
+	pid_t group;	  /* the command's own process group; 0: it is in ours */
+	int status;	  /* what to exit with then */
 	bool holder_died; /* and nobody has looked after the terminal since */
-	pid_t dumper; /* a stack dump of the tree that is being made; 0 */
-	long hang_s;  /* --dump-on-hang; 0: not asked for */
+	pid_t dumper;	  /* a stack dump of the tree that is being made; 0 */
+	long hang_s;	  /* --dump-on-hang; 0: not asked for */
 	struct hang hang;
 };
 
@@ -162,8 +162,8 @@ static void end_if_idle(struct run *run)
 		return;
 	if (run->lock && ttylock_list(run->lock, 2000, is_of_tree, run) > 0)
 		return;
-	/* News of a holder's death may have come with that very list. */
-	if (run->lock && run->holder_died)
+	/* News of a holder's death is older than that list, but not read yet. */
+	if (run->lock && ttylock_dispatch(run->lock, 0) >= 0 && run->holder_died)
 		mend_terminal(run);
 	event_base_loopbreak(run->base);
 }

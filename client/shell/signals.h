@@ -7,8 +7,8 @@
 
 struct signals {
 	int fd;
-	sigset_t before;		/* the mask to give back to children */
-	struct sigaction child_before;	/* and what SIGCHLD did */
+	sigset_t before;	       /* the mask to give back to children */
+	struct sigaction child_before; /* and what SIGCHLD did */
 };
 
 /* Blocks the signals (ended by 0) and opens the descriptor. Dispositions stay

@@ -19,6 +19,11 @@ pid_t tree_agent(void)
 	return strcmp(comm, "ttylock") == 0 ? agent : 0;
 }
 
+bool tree_is_orphaned(void)
+{
+	return secure_getenv("TTYLOCK_AGENT_PID") && !tree_agent();
+}
+
 pid_t tree_job_of(pid_t pid)
 {
 	pid_t agent = tree_agent();

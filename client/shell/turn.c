@@ -14,6 +14,7 @@
 #define ESCAPE_PRESSES	 3
 #define ESCAPE_WINDOW_MS 2000
 #define BACKGROUND_MS	 200
+#define ORPHAN_MS	 1000
 
 struct wait {
 	struct turn *turn;
@@ -190,6 +191,12 @@ void turn_give(struct turn *t, pid_t pgrp)
 
 void turn_end(struct turn *t)
 {
+	struct pollfd subject = {.fd = t->subject, .events = POLLIN};
+
+	/* Nobody else will see to it that the keys do not go to a group that ends
+	 * with the crashed process. */
+	if (t->subject >= 0 && tree_is_orphaned())
+		poll(&subject, 1, ORPHAN_MS);
 	handover_end(&t->handover);
 	ttylock_release(t->lock, t->id);
 }

@@ -17,8 +17,8 @@ struct turn {
 	struct handover handover;
 	struct signals *signals;
 	int ended_by; /* the signal that ended the wait, after -ECANCELED; 0 */
-	pid_t job;   /* whose job must be in the foreground */
-	int subject; /* a pidfd: when that process ends, so does the wait; -1 */
+	pid_t job;    /* whose job must be in the foreground */
+	int subject;  /* a pidfd: when that process ends, so does the wait; -1 */
 };
 
 /* Waits for the terminal of t->lock, and for the job's foreground. t->lock,

@@ -375,8 +375,8 @@ def shields_are_counted(stage):
     action = p.ask("action")
     first = p.acquire(flags="s", task="a")
     p.threads[1].ask("open", 1)
-    assert p.threads[1].acquire(1, 1, flags="s", task="b") == "ETIMEDOUT"
-    assert p.threads[2].acquire(0, 1, flags="sn", task="c") == "EBUSY"
+    got = p.threads[1].acquire(1, 1, flags="s", task="b"), p.threads[2].acquire(0, flags="sn", task="c")
+    assert got == ("ETIMEDOUT", "EBUSY"), got
     p.ask("shield", 0)
     p.threads[1].ask("shield", 1)
     p.ask("unshield", 0)

@@ -344,64 +344,74 @@ static void waits_die_with_their_connection(void **state)
 	expect_idle(&asker, 1);
 }
 
+static void become(uid_t uid)
+{
+	if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
+		_exit(1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* another user's may not inherit it */
+}
+
+/* Whether a user who has nothing to do with us sees somebody below us. */
+static bool busy_to_a_stranger(void)
+{
+	pid_t us = getpid(), pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct conn c;
+		ttylock_Envelope e;
+
+		become(2345);
+		conn_open(&c, d.socket);
+		say_hello(&c);
+		bool busy = count_below(&c, us) > 0;
+		ask_idle(&c, 5, us);
+		say_number(&c, ttylock_Envelope_status_query_tag, 77);
+		expect(&c, ttylock_Envelope_status_report_tag, &e);
+		_exit((e.body.status_report.query == 77) != busy ? 2 : busy);
+	}
+	int status = status_within(pid);
+	assert_true(WIFEXITED(status));
+	assert_in_range(WEXITSTATUS(status), 0, 1);
+	return WEXITSTATUS(status) == 1;
+}
+
 /* Whom a request is for is its owner's claim: a stranger's keeps nobody waiting,
  * root's does. */
 static void strangers_keep_nobody_waiting(void **state)
 {
+	int told[2];
+
 	(void)state;
 	if (getuid() != 0)
 		skip();
 	assert_int_equal(chmod(d.dir, 0755), 0);
 	assert_int_equal(chmod(d.socket, 0666), 0);
 	lock_for(&holder, 1, 1, getpid(), ttylock_State_STATE_GRANTED);
-	for (uid_t uid = 0; uid < 2; uid++) {
-		pid_t pid = fork();
+	assert_true(busy_to_a_stranger());
+	say_release(&holder, 1);
 
-		assert_true(pid >= 0);
-		if (pid == 0) {
-			struct conn c;
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid_t us = getpid(), pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct conn c;
 
-			/* The first holder is root; the second is of that other user. */
-			if (setresgid(2345, 2345, 2345) < 0 || setresuid(2345, 2345, 2345) < 0)
-				_exit(1);
-			conn_open(&c, d.socket);
-			say_hello(&c);
-			ask_idle(&c, 1, getppid());
-			if (uid == 0) {
-				still_waits(&c);
-				_exit(0);
-			}
-			expect_idle(&c, 1);
-			_exit(count_below(&c, getppid()) != 0);
-		}
-		assert_int_equal(status_within(pid), 0);
-		if (uid == 1)
-			break;
-		say_release(&holder, 1);
-		/* Now one of uid 1234 says that its request is for us. */
-		int p[2];
-		assert_int_equal(pipe2(p, O_CLOEXEC), 0);
-		pid = fork();
-		assert_true(pid >= 0);
-		if (pid == 0) {
-			struct conn c;
-
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			if (setresgid(1234, 1234, 1234) < 0 || setresuid(1234, 1234, 1234) < 0)
-				_exit(1);
-			conn_ready(&c, d.socket, tty);
-			lock_for(&c, 1, 1, getppid(), ttylock_State_STATE_GRANTED);
-			if (write(p[1], "g", 1) != 1)
-				_exit(1);
-			for (;;)
-				pause();
-		}
-		close(p[1]);
-		assert_int_equal(byte_read(p[0]), 'g');
-		close(p[0]);
-		/* We are root, and see it. */
-		assert_int_equal(count_below(&asker, getpid()), 1);
+		become(1234);
+		conn_ready(&c, d.socket, tty);
+		lock_for(&c, 1, 1, us, ttylock_State_STATE_GRANTED);
+		if (write(told[1], "g", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
 	}
+	assert_int_equal(byte_read(told[0]), 'g');
+	close(told[0]);
+	close(told[1]);
+	assert_false(busy_to_a_stranger());
+	assert_int_equal(count_below(&asker, us), 1); /* we are root, and see it */
+	kill(pid, SIGKILL);
+	status_within(pid);
 }
 
 int main(void)
