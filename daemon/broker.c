@@ -83,11 +83,7 @@ static bool is_credible(const struct ticket *k, const struct caller *c)
 
 bool broker_concerns(const struct ticket *k, const struct caller *c, pid_t pid)
 {
-	for (uint32_t i = 0; i < k->lineage_count; i++) {
-		if (k->lineage[i] == pid)
-			return is_credible(k, c);
-	}
-	return false;
+	return lineage_has(k->lineage, pid) && is_credible(k, c);
 }
 
 bool broker_is_of_tree(const struct ticket *k, const struct caller *c)
@@ -371,6 +367,7 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 	ticket_free(&b->tickets, k);
 
 	if (change->grant.request) {
+		SYNC_POINT("broker.ended-not-granted");
 		struct ticket *next = tickets_by_id(&b->tickets, change->grant.request);
 
 		assert(next);
@@ -425,8 +422,10 @@ static void drop_requests(struct broker *b, struct caller *c)
 		struct ticket *k = tickets_by_id(&b->tickets, id);
 
 		assert(k);
-		if (locktable_find(b->table, id, &view) && view.holds)
+		if (locktable_find(b->table, id, &view) && view.holds) {
 			settle_next(b, id);
+			SYNC_POINT("broker.settled-not-dropped");
+		}
 		locktable_drop_owner(b->table, c->id, &change);
 		assert(change.request == id);
 		ended(b, k, BROKER_DIED, &change);
@@ -463,6 +462,8 @@ void broker_caller_gone(struct broker *b, struct caller *c)
 	c->gone = true;
 	unwatch(b, c);
 	idle_caller_gone(c);
+	lineage_unref(c->lineage);
+	c->lineage = NULL;
 	drop_requests(b, c);
 	for (int i = 0; i < CALLER_TERMINALS; i++) {
 		terminal_unref(c->terminals[i]);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,13 +28,41 @@ static pid_t parent_of(pid_t pid)
 	return parent;
 }
 
-size_t lineage_read(pid_t pid, pid_t lineage[LINEAGE_MAX])
+struct lineage *lineage_read(pid_t pid)
 {
-	size_t n = 0;
+	pid_t pids[LINEAGE_MAX];
+	uint32_t n = 0;
 
 	while (n < LINEAGE_MAX && pid > 0) {
-		lineage[n++] = pid;
+		pids[n++] = pid;
 		pid = pid == 1 ? 0 : parent_of(pid);
 	}
-	return n;
+	struct lineage *l = malloc(sizeof(*l) + n * sizeof(*pids));
+	if (!l)
+		return NULL;
+	l->refs = 1;
+	l->count = n;
+	memcpy(l->pids, pids, n * sizeof(*pids));
+	return l;
+}
+
+struct lineage *lineage_ref(struct lineage *l)
+{
+	l->refs++;
+	return l;
+}
+
+void lineage_unref(struct lineage *l)
+{
+	if (l && --l->refs == 0)
+		free(l);
+}
+
+bool lineage_has(const struct lineage *l, pid_t pid)
+{
+	for (uint32_t i = 0; i < l->count; i++) {
+		if (l->pids[i] == pid)
+			return true;
+	}
+	return false;
 }

@@ -14,6 +14,7 @@
 #include "policy.h"
 #include "proof.h"
 #include "request.h"
+#include "sync_point.h"
 
 /* From here on a peer's events are dropped, and it is not read from, until it
  * has read what there is. */
@@ -101,6 +102,7 @@ static void peers_reap(struct peers *set)
 		struct peer *p = set->dead;
 
 		set->dead = p->next_dead;
+		SYNC_POINT("peer.gone-not-dropped");
 		broker_caller_gone(set->broker, &p->caller);
 		peer_free(p);
 	}

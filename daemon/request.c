@@ -121,12 +121,27 @@ static uint64_t under_of(const struct broker *b, const ttylock_LockRequest *r)
 	return k ? k->id : 0;
 }
 
+/* A reference; NULL: out of memory. */
+static struct lineage *lineage_of(struct caller *c, pid_t subject)
+{
+	if (subject != c->cred.pid)
+		return lineage_read(subject);
+	if (!c->lineage)
+		c->lineage = lineage_read(subject);
+	return c->lineage ? lineage_ref(c->lineage) : NULL;
+}
+
 static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttylock_LockRequest *r)
 {
-	pid_t subject = r->subject_pid ? r->subject_pid : c->cred.pid, lineage[LINEAGE_MAX];
-	struct ticket *k = ticket_new(&b->tickets, lineage, lineage_read(subject, lineage));
+	pid_t subject = r->subject_pid ? r->subject_pid : c->cred.pid;
+	struct ticket *k = ticket_new(&b->tickets);
 	if (!k)
 		return NULL;
+	k->lineage = lineage_of(c, subject);
+	if (!k->lineage) {
+		ticket_free(&b->tickets, k);
+		return NULL;
+	}
 
 	k->number = r->request;
 	k->caller = c;

@@ -44,7 +44,7 @@ static uint64_t token_hash(const struct tickets *set, const uint8_t token[TICKET
 	return slot_hash(slot_hash(set->seed, half[0]), half[1]);
 }
 
-struct ticket *ticket_new(struct tickets *set, const pid_t *lineage, size_t count)
+struct ticket *ticket_new(struct tickets *set)
 {
 	uint32_t slot = slots_take(&set->slots);
 	if (slot == SLOT_NONE)
@@ -54,15 +54,12 @@ struct ticket *ticket_new(struct tickets *set, const pid_t *lineage, size_t coun
 	if (slot_index_reserve(&set->by_id, set->slots.cap) == 0 &&
 	    slot_index_reserve(&set->by_number, set->slots.cap) == 0 &&
 	    slot_index_reserve(&set->by_token, set->slots.cap) == 0)
-		k = calloc(1, sizeof(*k) + count * sizeof(*k->lineage));
+		k = calloc(1, sizeof(*k));
 	if (!k) {
 		slots_give(&set->slots, slot);
 		return NULL;
 	}
 	k->slot = slot;
-	k->lineage_count = (uint32_t)count;
-	if (count > 0)
-		memcpy(k->lineage, lineage, count * sizeof(*lineage));
 	*ticket_at(set, slot) = k;
 	return k;
 }
@@ -93,6 +90,7 @@ void ticket_free(struct tickets *set, struct ticket *k)
 		slot_index_remove(&set->by_token, k->slot);
 	slots_give(&set->slots, k->slot);
 	terminal_unref(k->terminal);
+	lineage_unref(k->lineage);
 	free(k);
 }
 

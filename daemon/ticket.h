@@ -10,6 +10,7 @@
 
 #include "caller.h"
 #include "idle.h"
+#include "lineage.h"
 #include "slots.h"
 
 #define TICKET_TOKEN 16
@@ -30,12 +31,10 @@ struct ticket {
 	/* The grant's, secret: never to be logged or told to anybody but its
 	 * holder. All zeroes until ticket_grant. */
 	uint8_t token[TICKET_TOKEN];
-	bool proven;		/* found by it */
-	struct idle_wait *idle; // those that it keeps waiting
+	bool proven;		 /* found by it */
+	struct idle_wait *idle;	 // those that it keeps waiting
+	struct lineage *lineage; // holds a reference: the subject's
 	uint32_t slot;
-	/* The subject and its parents when this was asked, the nearest first. */
-	uint32_t lineage_count;
-	pid_t lineage[];
 };
 
 struct tickets {
@@ -47,14 +46,13 @@ struct tickets {
 void tickets_init(struct tickets *set, uint32_t max, uint64_t seed);
 void tickets_deinit(struct tickets *set);
 
-/* A zeroed ticket with that lineage (count may be 0), not to be found yet; NULL:
- * at the maximum or out of memory. */
-struct ticket *ticket_new(struct tickets *set, const pid_t *lineage, size_t count);
+/* A zeroed ticket, not to be found yet; NULL: at the maximum or out of memory. */
+struct ticket *ticket_new(struct tickets *set);
 /* From now on it is found. Cannot fail. id, number and caller must be set. */
 void ticket_file(struct tickets *set, struct ticket *k);
 /* Gives a filed one that token; one of zeroes proves nothing. */
 void ticket_grant(struct tickets *set, struct ticket *k, const uint8_t token[TICKET_TOKEN]);
-/* Filed or not, with nobody in `idle`. Gives the terminal's reference back. */
+/* Filed or not, with nobody in `idle`. Gives its references back. */
 void ticket_free(struct tickets *set, struct ticket *k);
 
 struct ticket *tickets_by_id(const struct tickets *set, uint64_t id);

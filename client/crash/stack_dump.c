@@ -96,12 +96,16 @@ struct errand_dump {
 static int dump_main(void *arg)
 {
 	struct errand_dump *errand = arg;
-	const char *argv[] = {"ttylock", "dump", "--report", "SIGUSR1", "--", errand->pid, NULL};
-	long null = kernel(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+	const char *argv[] = {
+	    "ttylock", "dump", "--report", "SIGUSR1", "--after", "3", "--", errand->pid, NULL};
+	int gate = kernel(SYS_fcntl, errand->gate, F_DUPFD, 4);
+	int null = kernel(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
 
-	for (int fd = 0; null >= 0 && fd <= 1; fd++)
+	null = kernel(SYS_fcntl, null, F_DUPFD, 4);
+	for (int fd = 0; fd <= 1; fd++)
 		kernel(SYS_dup3, null, fd, 0);
-	kernel(SYS_close_range, 3, ~0u, 0);
+	kernel(SYS_dup3, gate, 3, 0);
+	kernel(SYS_close_range, 4, ~0u, 0);
 	errand->error = kernel(SYS_execve, errand->helper->path, argv, errand->helper->envp);
 	syscall(SYS_exit_group, 127);
 	return 0;

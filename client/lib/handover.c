@@ -133,9 +133,13 @@ void handover_lend(struct handover *h)
 
 void handover_end(struct handover *h)
 {
-	if (h->group > 0)
-		kill(-h->group, SIGKILL);
 	handover_lend(h);
+	h->group = 0;
+}
+
+void handover_abandon(struct handover *h)
+{
+	readers_let_go(&h->readers);
 	h->group = 0;
 }
 

@@ -41,8 +41,12 @@ int handover_give(struct handover *h, pid_t pgrp);
  * foreground and readers as before. handover_give() takes it again. */
 void handover_lend(struct handover *h);
 
-/* Everything as it was. Ends what is left of the group that had it. */
+/* Everything as it was. */
 void handover_end(struct handover *h);
+
+/* The end where somebody else has been given the terminal on top of us and puts
+ * everything back in their turn: only lets the readers go. */
+void handover_abandon(struct handover *h);
 
 /* What handover_repair() needs should this process die now: bytes written to
  * out. */

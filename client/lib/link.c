@@ -12,6 +12,7 @@
 #include "deadline.h"
 #include "greet.h"
 #include "inherit.h"
+#include "sync_point.h"
 
 #define OPEN_TIMEOUT_MS 5000
 #define SEND_TIMEOUT_MS 2000
@@ -139,8 +140,10 @@ int link_get(struct link **outp, unsigned flags)
 	int r = addresses_find(&a);
 	if (r < 0)
 		return r;
+	SYNC_POINT("link.getting");
 	pthread_mutex_lock(&links.opening);
 	*outp = find_and_use(&a);
+	SYNC_POINT("link.opening");
 	if (!*outp)
 		r = connect_new(outp, &a, flags);
 	pthread_mutex_unlock(&links.opening);
@@ -162,6 +165,7 @@ void link_put(struct link *l)
 	pthread_mutex_unlock(&links.lock);
 	if (!last)
 		return;
+	SYNC_POINT("link.last-put");
 	pthread_mutex_destroy(&l->lock);
 	link_free(l);
 }
@@ -337,8 +341,10 @@ static int poll_unlocked(struct link *l, int wake, int fd, int other, int64_t de
 	    {.fd = other, .events = POLLIN}};
 
 	pthread_mutex_unlock(&l->lock);
+	SYNC_POINT("acquire.waits");
 	int n = poll(p, 3, deadline_left(deadline));
 	int r = n < 0 ? -errno : n == 0 ? -ETIMEDOUT : p[1].revents ? -EAGAIN : 0;
+	SYNC_POINT("acquire.granted-not-read");
 	pthread_mutex_lock(&l->lock);
 	return r;
 }
@@ -382,8 +388,10 @@ int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
 		if (drain_locked(l) <= 0 && !is_settled(l, id))
 			r = poll_unlocked(l, wake, l->channel.fd, l->nudge, deadline);
 	}
-	if (leader)
+	if (leader) {
+		SYNC_POINT("link.lead-passing");
 		l->led = false;
+	}
 	/* Also when only told to lead: that must not end with us. */
 	if (!l->led)
 		requests_wake_one(&l->requests);
@@ -415,6 +423,7 @@ int link_request(struct link *l, ttylock_Envelope *e, const void *handle, int ne
 			__atomic_store_n(idp, q->id, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&l->lock);
+	SYNC_POINT("acquire.asked");
 	return r;
 }
 

@@ -12,6 +12,7 @@
 #include "export.h"
 #include "inherit.h"
 #include "sigint.h"
+#include "sync_point.h"
 
 /* --- asking --------------------------------------------------------------- */
 
@@ -137,6 +138,7 @@ static int wait_once(struct ttylock *t, bool shield, uint64_t id, int64_t deadli
 	if (__atomic_exchange_n(&t->interrupted, 0, __ATOMIC_SEQ_CST))
 		return -EINTR;
 	int r = link_wait(t->link, id, t->stir, deadline);
+	SYNC_POINT("acquire.heard");
 	if (r == -EINTR && shield && sigint_kept_back() != kept_back)
 		r = 0;
 	if (r == -EAGAIN) {
@@ -165,6 +167,7 @@ EXPORT int ttylock_acquire(
 		sigint_settle(t, id);
 	if (r < 0)
 		ttylock_cancel(t, id);
+	SYNC_POINT("acquire.done");
 	return r;
 }
 
@@ -173,6 +176,7 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 	int error = errno;
 
 	__atomic_store_n(&t->interrupted, 1, __ATOMIC_SEQ_CST);
+	SYNC_POINT("interrupt.half");
 	eventfd_write(t->stir, 1);
 	errno = error;
 }
@@ -183,6 +187,7 @@ static int end_request(struct ttylock *t, uint64_t id, const ttylock_Envelope *e
 {
 	lock_give_terminal(t, id);
 	int r = link_end_request(t->link, id, e);
+	SYNC_POINT("request.ended-shielded");
 	/* After it: the shield covers the request to its end. */
 	sigint_unshield(t, id);
 	return r;
@@ -194,6 +199,7 @@ EXPORT int ttylock_release(struct ttylock *t, uint64_t id)
 
 	e.which_body = ttylock_Envelope_lock_release_tag;
 	e.body.lock_release.request = id;
+	SYNC_POINT("release.begun");
 	return end_request(t, id, &e);
 }
 
@@ -203,6 +209,7 @@ EXPORT int ttylock_cancel(struct ttylock *t, uint64_t id)
 
 	e.which_body = ttylock_Envelope_lock_cancel_tag;
 	e.body.lock_cancel.request = id;
+	SYNC_POINT("cancel.begun");
 	return end_request(t, id, &e);
 }
 

@@ -118,26 +118,30 @@ static bool is_read_of(pid_t pid, const char *syscall_line, int tty)
 	return terminal_device(tty, &dev) == 0 && st.st_rdev == makedev(major(dev), minor(dev));
 }
 
-bool procfs_reads_terminal(pid_t pid, int tty, pid_t *thread)
+int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread)
 {
 	char path[64], name[64], line[256];
-	bool found = false;
+	int r = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	DIR *dir = opendir(path);
 	if (!dir)
-		return false;
-	for (struct dirent *d; !found && (d = readdir(dir));) {
+		return 0;
+	for (struct dirent *d; r != 1 && (d = readdir(dir));) {
 		if (!isdigit((unsigned char)*d->d_name))
 			continue;
 		snprintf(name, sizeof(name), "task/%.20s/syscall", d->d_name);
-		if (read_file(pid, name, line, sizeof(line)) > 0 && is_read_of(pid, line, tty)) {
+		if (read_file(pid, name, line, sizeof(line)) <= 0)
+			continue;
+		if (strncmp(line, "running", 7) == 0) {
+			r = -EAGAIN;
+		} else if (is_read_of(pid, line, tty)) {
 			*thread = atoi(d->d_name);
-			found = true;
+			r = 1;
 		}
 	}
 	closedir(dir);
-	return found;
+	return r;
 }
 
 int procfs_each_of_group(pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg)

@@ -28,9 +28,10 @@ pid_t procfs_tracer(pid_t pid);
 /* Whether it ignores the signal. */
 bool procfs_ignores(pid_t pid, int sig);
 
-/* Whether one of its threads is blocked in a read of the terminal tty: fills
- * in that thread's id. */
-bool procfs_reads_terminal(pid_t pid, int tty, pid_t *thread);
+/* Whether one of its threads is blocked in a read of the terminal tty: 1, and
+ * that thread's id; 0; -EAGAIN: not to be told, for one of them runs (and be it
+ * for a moment, woken inside its read: every change of line settings does that). */
+int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread);
 
 /* Calls fn for each process of the group until it returns non-zero, and
  * returns that, else 0. */

@@ -11,10 +11,12 @@
 #include "procfs.h"
 
 #define STOP_WAIT_MS 500
+#define RUN_WAIT_MS  50
 
 struct search {
 	struct readers *readers;
 	int tty;
+	bool unclear; /* of some it could not be told */
 };
 
 /* Waits until the traced thread is in a ptrace stop. 0, or -1: it has ended,
@@ -44,13 +46,29 @@ static int hold_thread(pid_t thread)
 	return 0;
 }
 
+static bool is_held(const struct readers *r, pid_t pid, pid_t thread)
+{
+	for (size_t i = 0; i < r->stopped_count; i++)
+		if (r->stopped[i] == pid)
+			return true;
+	for (size_t i = 0; i < r->held_count; i++)
+		if (r->held[i] == thread)
+			return true;
+	return false;
+}
+
 static int hold_if_reader(pid_t pid, void *arg)
 {
 	struct search *s = arg;
 	struct readers *r = s->readers;
 	pid_t thread;
 
-	if (pid == getpid() || !procfs_reads_terminal(pid, s->tty, &thread))
+	if (pid == getpid())
+		return 0;
+	int reads = procfs_reads_terminal(pid, s->tty, &thread);
+	if (reads == -EAGAIN)
+		s->unclear = true;
+	if (reads != 1 || is_held(r, pid, thread))
 		return 0;
 	if (r->held_count < READERS_MAX && hold_thread(thread) == 0)
 		r->held[r->held_count++] = thread;
@@ -59,13 +77,22 @@ static int hold_if_reader(pid_t pid, void *arg)
 	return 0;
 }
 
+/* Looks again at those who run, for they may be in a read all the same. Who
+ * still runs after that while computes. */
 void readers_hold(struct readers *r, int tty, pid_t pgrp)
 {
 	struct search s = {.readers = r, .tty = tty};
+	int64_t deadline = deadline_in(RUN_WAIT_MS);
 
 	r->held_count = r->stopped_count = 0;
-	if (pgrp > 0)
+	if (pgrp <= 0)
+		return;
+	do {
+		if (s.unclear)
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		s.unclear = false;
 		procfs_each_of_group(pgrp, hold_if_reader, &s);
+	} while (s.unclear && deadline_left(deadline) > 0);
 }
 
 void readers_let_go(struct readers *r)

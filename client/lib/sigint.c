@@ -12,6 +12,7 @@
 
 #include "deadline.h"
 #include "sigint_hook.h"
+#include "sync_point.h"
 #include "terminal.h"
 
 #define CONNECT_MS 5000
@@ -73,6 +74,7 @@ static void install(void)
 	ours.sa_flags &= ~SA_RESETHAND;
 	__atomic_store_n(&sigint_state.process, getpid(), __ATOMIC_RELAXED);
 	__atomic_store_n(&sigint_state.installed, 1, __ATOMIC_RELEASE);
+	SYNC_POINT("sigint.hook-announced");
 	sigaction(SIGINT, &ours, NULL);
 }
 
@@ -271,6 +273,7 @@ static struct shield *find_and_lock(const struct ttylock *t, uint64_t request)
 static void take_down_locked(struct shield *s)
 {
 	__atomic_store_n(&s->used, 0, __ATOMIC_SEQ_CST);
+	SYNC_POINT("sigint.unshielding");
 	if (__atomic_sub_fetch(&count, 1, __ATOMIC_RELAXED) == 0)
 		uninstall();
 	/* The hook may still use its descriptors, which end with the handle. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "deadline.h"
+#include "sync_point.h"
 
 #define ANSWER_MS 200
 #define ESCAPE_MS 2000
@@ -284,6 +285,7 @@ static int decide(void)
 	if (!shield)
 		return 1; /* the last one has just gone, or somebody chains to us */
 	enum verdict verdict = judge(&shield);
+	SYNC_POINT("sigint.judged");
 	if (verdict == KEEP_MINE && is_up(shield) && shield->redraw)
 		shield->redraw(shield->redraw_arg);
 	if (verdict == KEEP_MINE || verdict == KEEP_OTHERS || verdict == KEEP_SILENT) {
@@ -300,12 +302,14 @@ void sigint_hook(int sig, siginfo_t *info, void *context)
 	int error = errno, passed = 1;
 
 	__atomic_add_fetch(&sigint_state.inside, 1, __ATOMIC_SEQ_CST);
+	SYNC_POINT("sigint.taken");
 	if (__atomic_load_n(&sigint_state.process, __ATOMIC_RELAXED) == getpid())
 		passed = decide();
 	if (passed)
 		before = take_before();
 	__atomic_sub_fetch(&sigint_state.inside, 1, __ATOMIC_SEQ_CST);
 	errno = error;
+	SYNC_POINT("sigint.passing-on");
 	if (passed)
 		pass_on(&before, sig, info, context);
 	errno = error;

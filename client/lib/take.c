@@ -11,6 +11,7 @@
 #include "foreground.h"
 #include "handover.h"
 #include "lock.h"
+#include "sync_point.h"
 #include "terminal.h"
 
 struct taken {
@@ -91,6 +92,7 @@ static int take_locked(struct ttylock *t, uint64_t id, const ttylock_LockStatus 
 		leave_group();
 	taken->handover.group = getpgrp();
 	lock_save(t, id, saved, handover_save(&taken->handover, saved));
+	SYNC_POINT("take.saved-not-given");
 	int r = handover_give(&taken->handover, getpgrp());
 	t->taken = taken;
 	t->taken_by = id;

@@ -53,6 +53,7 @@ struct run {
 
 static void watch_lock(struct run *run);
 static void mend_terminal(struct run *run);
+static void take_back_foreground(const struct run *run);
 
 /* --- the tree's environment ----------------------------------------------- */
 
@@ -165,6 +166,7 @@ static void end_if_idle(struct run *run)
 	/* News of a holder's death is older than that list, but not read yet. */
 	if (run->lock && ttylock_dispatch(run->lock, 0) >= 0 && run->holder_died)
 		mend_terminal(run);
+	take_back_foreground(run);
 	event_base_loopbreak(run->base);
 }
 

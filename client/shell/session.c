@@ -76,11 +76,34 @@ static bool is_deprived(struct turn *t)
 	       ttylock_get_status(t->lock, t->id, &s) == 0 && s.state != TTYLOCK_GRANTED;
 }
 
-/* A stopped one must go on to take a signal in. */
-static void end_group(pid_t pgrp, int sig)
+/* Stopped for reading or writing, it is not in front: somebody was served on top
+ * of us, whose end lets it go on; that may have been just now. */
+static void take_stop(struct session *s, pid_t pid, int sig)
 {
-	kill(-pgrp, sig);
-	kill(-pgrp, SIGCONT);
+	if (sig != SIGTTIN && sig != SIGTTOU)
+		resume(s, pid);
+	else if (tcgetpgrp(s->turn->lock->tty) == pid)
+		kill(-pid, SIGCONT);
+}
+
+/* A debugger leaves nothing behind on the terminal; a command may. */
+static int end_rest(struct session *s, pid_t pgrp, int status)
+{
+	if (!s->own_stdio)
+		kill(-pgrp, SIGKILL);
+	return status;
+}
+
+/* We are to end: a command is told so and may clean up (stopped, it must go on
+ * to hear it); a debugger must be gone. */
+static void end_program(const struct session *s, pid_t pid, int sig)
+{
+	if (!s->own_stdio) {
+		kill(-pid, SIGKILL);
+		return;
+	}
+	kill(pid, sig);
+	kill(pid, SIGCONT);
 }
 
 static int await_end(struct session *s, pid_t pid)
@@ -94,9 +117,9 @@ static int await_end(struct session *s, pid_t pid)
 	for (;;) {
 		pid_t got = waitpid(pid, &status, WNOHANG | WUNTRACED);
 		if (got == pid && !WIFSTOPPED(status))
-			return status;
+			return end_rest(s, pid, status);
 		if (got == pid)
-			resume(s, pid);
+			take_stop(s, pid, WSTOPSIG(status));
 		else if (got < 0 && errno != EINTR)
 			return -errno;
 		p[1].fd = ttylock_fd(t->lock); /* -1 once the daemon is gone */
@@ -104,8 +127,7 @@ static int await_end(struct session *s, pid_t pid)
 			return -errno;
 		while (signals_next(t->signals, &info))
 			if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGINT)
-				/* A command may clean up; a debugger must be gone. */
-				end_group(pid, s->own_stdio ? (int)info.ssi_signo : SIGKILL);
+				end_program(s, pid, (int)info.ssi_signo);
 		if (p[1].fd >= 0 && p[1].revents && is_deprived(t)) {
 			complain(0, "the terminal was taken from pid %d by force", (int)getpid());
 			kill(-pid, SIGKILL);

@@ -53,16 +53,32 @@ static void print_age(uint64_t ms)
 	printf("%7s", text);
 }
 
+struct table {
+	unsigned rows;
+	char terminal[64]; /* of the row before */
+};
+
+/* Of several holders the topmost is listed first. */
+static const char *place_of(const struct ttylock_entry *e, struct table *table, char out[16])
+{
+	bool same = strcmp(table->terminal, e->terminal) == 0;
+
+	snprintf(table->terminal, sizeof(table->terminal), "%s", e->terminal);
+	if (e->position == 0)
+		return same ? "below" : "holds";
+	snprintf(out, 16, "%u", e->position);
+	return out;
+}
+
 static int print_row(const struct ttylock_entry *e, void *arg)
 {
-	unsigned *rows = arg;
-	char place[16] = "holds";
+	struct table *table = arg;
+	char number[16];
 
-	if ((*rows)++ == 0)
+	if (table->rows++ == 0)
 		printf("%-12s %6s %5s %7s %7s  %-10s %-15s %s\n", "TERMINAL", "ID", "PLACE", "AGE",
 		    "PID", "REASON", "COMMAND", "TEXT");
-	if (e->position)
-		snprintf(place, sizeof(place), "%u", e->position);
+	const char *place = place_of(e, table, number);
 	printf("%-12s ", e->terminal);
 	if (e->hidden) {
 		printf("%6s %5s %7s %7s  another user's\n", "-", place, "-", "-");
@@ -100,7 +116,8 @@ static json_t *terminal_of(json_t *terminals, const char *path)
 
 	if (last && !strcmp(json_string_value(json_object_get(last, "terminal")), path))
 		return last;
-	last = json_pack("{s:o, s:n, s:[]}", "terminal", json_text(path), "holder", "waiters");
+	last = json_pack(
+	    "{s:o, s:n, s:[], s:[]}", "terminal", json_text(path), "holder", "below", "waiters");
 	json_array_append_new(terminals, last);
 	return last;
 }
@@ -109,8 +126,10 @@ static int add_json(const struct ttylock_entry *e, void *arg)
 {
 	json_t *terminal = terminal_of(arg, e->terminal);
 
-	if (e->position == 0)
+	if (e->position == 0 && json_is_null(json_object_get(terminal, "holder")))
 		json_object_set_new(terminal, "holder", json_request(e));
+	else if (e->position == 0)
+		json_array_append_new(json_object_get(terminal, "below"), json_request(e));
 	else
 		json_array_append_new(json_object_get(terminal, "waiters"), json_request(e));
 	return 0;
@@ -139,10 +158,10 @@ static int print_json(struct ttylock *t)
 
 static int print_table(struct ttylock *t)
 {
-	unsigned rows = 0;
-	int r = t ? ttylock_list(t, 10000, print_row, &rows) : 0;
+	struct table table = {0};
+	int r = t ? ttylock_list(t, 10000, print_row, &table) : 0;
 
-	if (r == 0 && rows == 0)
+	if (r == 0 && table.rows == 0)
 		puts(t ? "no terminal is held" : "no terminal is held (no daemon runs)");
 	return r;
 }

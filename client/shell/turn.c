@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../lib/deadline.h"
 #include "../lib/foreground.h"
@@ -15,6 +16,7 @@
 #define ESCAPE_WINDOW_MS 2000
 #define BACKGROUND_MS	 200
 #define ORPHAN_MS	 1000
+#define LIST_MS		 2000
 
 struct wait {
 	struct turn *turn;
@@ -189,6 +191,27 @@ void turn_give(struct turn *t, pid_t pgrp)
 		lock_save(t->lock, t->id, saved, handover_save(&t->handover, saved));
 }
 
+/* The first holder listed is the topmost: 1: us, -1: somebody else. */
+static int is_ours(const struct ttylock_entry *entry, void *arg)
+{
+	const ttylock_LockStatus *granted = arg;
+
+	if (entry->position || strcmp(entry->terminal, granted->terminal) != 0)
+		return 0;
+	return entry->id == granted->id ? 1 : -1;
+}
+
+/* Whether somebody below us, served on top of us, has the terminal still. */
+static bool is_covered(struct turn *t)
+{
+	ttylock_LockStatus granted;
+
+	if (!t->handover.job_control || tcgetpgrp(t->lock->tty) == t->handover.group)
+		return false;
+	return lock_last(t->lock, t->id, &granted) == 0 &&
+	       ttylock_list(t->lock, LIST_MS, is_ours, &granted) == -1;
+}
+
 void turn_end(struct turn *t)
 {
 	struct pollfd subject = {.fd = t->subject, .events = POLLIN};
@@ -197,6 +220,9 @@ void turn_end(struct turn *t)
 	 * with the crashed process. */
 	if (t->subject >= 0 && tree_is_orphaned())
 		poll(&subject, 1, ORPHAN_MS);
-	handover_end(&t->handover);
+	if (is_covered(t))
+		handover_abandon(&t->handover);
+	else
+		handover_end(&t->handover);
 	ttylock_release(t->lock, t->id);
 }

@@ -121,6 +121,13 @@ def state_of(pid):
     return stat and stat[0]
 
 
+def pending(pid, sig):
+    with open(f"/proc/{pid}/status") as f:
+        text = f.read()
+    return any(int(re.search(rf"^{name}:\s*(\w+)", text, re.M)[1], 16) >> sig - 1 & 1
+               for name in ("SigPnd", "ShdPnd"))
+
+
 def stop(pid):
     os.kill(pid, signal.SIGSTOP)
     until(lambda: state_of(pid) == "T", "the stop")
@@ -180,6 +187,38 @@ def names_and_lines_agree_with_gdb(stage):
     assert compared > 300, compared
     os.kill(pid, signal.SIGKILL)  # SIGSTOP itself has broken some waits off
     assert t.finish() == 137
+
+
+@test
+def no_signal_is_lost_while_a_process_is_dumped(stage):
+    t, pid = start(stage, BUSY, "handler")
+    dumps = subprocess.Popen(["/bin/sh", "-c", f"while {TTYLOCK} dump {pid} >/dev/null; do :; done"],
+                             env=stage.env, start_new_session=True)
+    stage.pids.add(dumps.pid)
+    until(lambda: tracer_of(pid), "the first dump")
+    count = 2000
+    for _ in range(count):
+        os.kill(pid, signal.SIGUSR1)
+        until(lambda: not pending(pid, signal.SIGUSR1), "the signal's delivery")
+    dumps.kill()
+    dumps.wait()
+    until(lambda: not tracer_of(pid), "the last dump")
+    os.kill(pid, signal.SIGTERM)
+    t.expect(rf"wrong 0, failed 0, [^\r]* own handler {count}\r\n")
+    assert t.finish() == 0
+
+
+@test
+def a_dump_that_is_killed_lets_the_process_go_on(stage):
+    t, pid = start(stage, STACKS, "lock", "nanosleep", "condition", "deep", "spin")
+    for _ in range(10):
+        p = subprocess.Popen([TTYLOCK, "dump", str(pid)], env=stage.env, stdout=subprocess.DEVNULL)
+        until(lambda: tracer_of(pid) or p.poll() is not None, "the dump")
+        p.kill()
+        p.wait()
+        until(lambda: not tracer_of(pid), "the end of the trace")
+        assert state_of(pid) in "SR"
+    release(t)
 
 
 # --- who is dumped ----------------------------------------------------------
@@ -454,6 +493,12 @@ def a_host_handler_wins_and_off_is_off(stage):
     t.expect(r"wrong 0, failed 0, [^\r]* own handler 1\r\n")
     t.finish()
     assert "stack dump" not in t.shown
+    t = stage.sh(f"trap '' USR1; exec {BUSY}")
+    t.expect(r"ready (\d+)\r\n")
+    with open(f"/proc/{t.match[1]}/status") as f:
+        assert int(re.search(r"SigIgn:\s*(\w+)", f.read())[1], 16) >> signal.SIGUSR1 - 1 & 1
+    os.kill(int(t.match[1]), signal.SIGTERM)
+    t.finish()
     t = stage.run(BUSY, env={"TTYLOCK_STACK_DUMP": "off"})
     t.expect(r"ready (\d+)\r\n")
     os.kill(int(t.match[1]), signal.SIGUSR1)
@@ -474,13 +519,6 @@ def a_thousand_signals_leave_a_busy_program_as_it_was(stage):
     t.expect(r"rounds (\d+), wrong 0, failed 0, descriptors 0 more, heap 0 more, children 0")
     assert int(t.match[1]) > 0
     assert t.finish() == 0
-
-
-def pending(pid, sig):
-    with open(f"/proc/{pid}/status") as f:
-        text = f.read()
-    return any(int(re.search(rf"^{name}:\s*(\w+)", text, re.M)[1], 16) >> sig - 1 & 1
-               for name in ("SigPnd", "ShdPnd"))
 
 
 @test
@@ -524,11 +562,12 @@ def a_hanging_tree_is_dumped_once(stage):
 
 @test
 def a_tree_that_writes_is_not_dumped(stage):
-    """Half of the limit between two lines, so neither the lines nor their writers' ends are overlooked."""
-    t = stage.spawn(TTYLOCK, "run", "--dump-on-hang", 2, "--", "/bin/sh", "-c",
-                    "for i in 1 2 3 4 5; do sleep 1; echo line $i; done; exit 4")
-    assert t.finish() == 4
-    assert "stack dump" not in t.shown
+    """One that writes, and one whose processes come and go; half of the limit between two events."""
+    for script in ("exec /usr/bin/python3 -c 'import time\nfor i in range(5): print(i, flush=True); time.sleep(1)'",
+                   "for i in 1 2 3 4 5; do sleep 1; done"):
+        t = stage.spawn(TTYLOCK, "run", "--dump-on-hang", 2, "--", "/bin/sh", "-c", script)
+        assert t.finish() == 0
+        assert "stack dump" not in t.shown
 
 
 @test
@@ -556,7 +595,7 @@ def the_daemon_logs_what_it_knows(stage):
             return f.read()
     until(lambda: "dump: end" in text(), "the dump")
     said = text()
-    assert re.search(r"SIGUSR1: the stack:\n.*ttylockd\(", said), said
+    assert re.search(r"SIGUSR1: the stack:\n(?:[^ ]*\n)*?\S*ttylockd\(", said), said
     assert re.search(r"dump: up \d+ s, 2 of \d+ requests, 1 of \d+ terminals .* \d+ peers", said), said
     assert re.search(rf"dump: /dev/pts/\d+: request \d+ holds: .* for pid {first['pid']} \(crash\)", said)
     assert re.search(r"dump: /dev/pts/\d+: request \d+ waits at 1: ", said)

@@ -162,7 +162,8 @@ def check_sibling(stage, root, reader, repl):
     repl.begin("read")
     until_reading(repl)
     root.terminal.sendline("for the prompt")
-    assert repl.answer() == "for the prompt"
+    got = repl.answer()
+    assert got == "for the prompt", got
     assert reader.is_waiting()
     assert repl.ask("release", 0, held) == "0"
     root.terminal.sendline("for the sibling")

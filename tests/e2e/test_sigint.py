@@ -221,6 +221,17 @@ def the_third_escapes_while_output_is_stopped(stage):
     p.terminal.send("\x11")
 
 
+@test
+def nobody_reads_the_terminal(stage):
+    """Its buffer is full after a while, in the middle of a line: nobody waits."""
+    p = host(stage)
+    p.acquire(flags="s")
+    for _ in range(2000):
+        os.kill(p.pid, signal.SIGINT)
+        p.ask("action")  # whose answer comes after the hook, in the same thread
+    assert p.seen()["calls"] == 1998, "all but the first two"
+
+
 # --- hosts -------------------------------------------------------------------
 
 @test

@@ -99,7 +99,11 @@ def a_child_of_a_waiter(stage):
     stage.until_waiting(1)
     child = p.fork()
     child.ask("interrupt", 0)
+    # News for the parent, that the one who waits takes in, are not the child's.
+    asked = p.ask("async", 0, -1, "n", "-", "refused")
+    until(lambda: p.ask("status", 0, asked) == "5", "the refusal")
     assert child.ask("dispatch", 0, 0) == "ECONNRESET"
+    assert p.ask("dispatch", 0, 0) == "1"
     assert child.ask("close", 0) == "0"
     assert p.threads[1].is_waiting()
     assert p.ask("release", 0, held) == "0"

@@ -207,6 +207,28 @@ static void hand_over_is_not_idle(void **state)
 	family_end(&f);
 }
 
+/* Both wait on the same request; only one of them goes on with the next. */
+static void each_waits_for_its_own(void **state)
+{
+	(void)state;
+	for (int turn = 0; turn < 2; turn++) {
+		struct family f = family_start("family");
+
+		lock_for(&holder, 1, 1, f.child, ttylock_State_STATE_GRANTED);
+		lock_for(&second, 1, 2, f.parent, ttylock_State_STATE_QUEUED);
+		ask_idle(&asker, 1, turn ? f.child : f.parent);
+		ask_idle(&asker, 2, turn ? f.parent : f.child);
+		still_waits(&asker);
+		say_release(&holder, 1);
+		expect_idle(&asker, turn ? 1 : 2);
+		still_waits(&asker);
+		expect_status(&second, ttylock_State_STATE_GRANTED);
+		say_release(&second, 1);
+		expect_idle(&asker, turn ? 2 : 1);
+		family_end(&f);
+	}
+}
+
 static void cancelled_and_dead_waiters_end_it(void **state)
 {
 	(void)state;
@@ -422,6 +444,7 @@ int main(void)
 	    TEST(subject_counts_with_all_above_it),
 	    TEST(without_subject_the_owner_counts),
 	    TEST(hand_over_is_not_idle),
+	    TEST(each_waits_for_its_own),
 	    TEST(cancelled_and_dead_waiters_end_it),
 	    TEST(ancestry_is_of_the_asking),
 	    TEST(tree_of_the_hello),

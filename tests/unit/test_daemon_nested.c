@@ -151,6 +151,18 @@ static void wrong_tokens_are_ignored(void **state)
 		say_release(&q.c, 1);
 	}
 	lock(&q, 0, &good, ttylock_State_STATE_GRANTED);
+	/* With nobody there they mean nothing either. */
+	say_release(&p.c, 1);
+	say_release(&p.c, 2);
+	nothing_comes(&p);
+	say_release(&q.c, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		ttylock_Entry e[2];
+
+		lock(&q, i, i ? &other : &good, ttylock_State_STATE_GRANTED);
+		assert_int_equal(status_all(&q.c, e, 2), i + 1);
+		assert_int_equal(e[i].under, 0);
+	}
 	conn_close(&p.c);
 	conn_close(&q.c);
 }
