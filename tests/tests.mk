@@ -23,6 +23,11 @@ $(BUILD)/tests/schedule/harness.o: \
 	$(patsubst %,$(BUILD)/tests/schedule/%.o,schedule report cast board hooks)
 	$(CC) -r -nostdlib -o $@ $^
 
+# The real library for its actors, with its sync points.
+$(BUILD)/client/library.o: $(lib_o) $(crash_o) $(proto_o)
+	$(CC) -r -nostdlib -o $@ $^
+$(BUILD)/tests/schedule/stage.o: CPPFLAGS += -DBUILD_DIR='"$(BUILD)"'
+
 # What a schedule (tests/schedule/schedule.h) preloads into a program, so without
 # a sanitizer's runtime, and programs for it to drive.
 $(BUILD)/tests/schedule_driver.so: override SAN :=

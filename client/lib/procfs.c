@@ -96,6 +96,21 @@ bool procfs_ignores(pid_t pid, int sig)
 	return value && (strtoull(value, NULL, 16) >> (sig - 1) & 1);
 }
 
+bool procfs_has_pending(pid_t pid)
+{
+	static const char *const names[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigIgn:"};
+	unsigned long long set[4];
+	char buf[4096];
+
+	for (size_t i = 0; i < 4; i++) {
+		const char *value = status_field(buf, sizeof(buf), pid, names[i]);
+		if (!value)
+			return false;
+		set[i] = strtoull(value, NULL, 16);
+	}
+	return ((set[0] | set[1]) & ~set[2] & ~set[3]) != 0;
+}
+
 static bool is_read_of(pid_t pid, const char *syscall_line, int tty)
 {
 	char path[64];

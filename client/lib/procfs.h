@@ -28,6 +28,9 @@ pid_t procfs_tracer(pid_t pid);
 /* Whether it ignores the signal. */
 bool procfs_ignores(pid_t pid, int sig);
 
+/* Whether a signal waits for it that it has neither blocked nor ignored. */
+bool procfs_has_pending(pid_t pid);
+
 /* Whether one of its threads is blocked in a read of the terminal tty: 1, and
  * that thread's id; 0; -EAGAIN: not to be told, for one of them runs (and be it
  * for a moment, woken inside its read: every change of line settings does that). */

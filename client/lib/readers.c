@@ -95,11 +95,28 @@ void readers_hold(struct readers *r, int tty, pid_t pgrp)
 	} while (s.unclear && deadline_left(deadline) > 0);
 }
 
+static void let_go(pid_t thread)
+{
+	if (ptrace(PTRACE_DETACH, thread, NULL, NULL) < 0)
+		waitpid(thread, NULL, __WALL | WNOHANG);
+}
+
+void readers_check(struct readers *r)
+{
+	for (size_t i = 0; i < r->held_count;) {
+		if (procfs_has_pending(r->held[i])) {
+			let_go(r->held[i]);
+			r->held[i] = r->held[--r->held_count];
+		} else {
+			i++;
+		}
+	}
+}
+
 void readers_let_go(struct readers *r)
 {
 	for (size_t i = 0; i < r->held_count; i++)
-		if (ptrace(PTRACE_DETACH, r->held[i], NULL, NULL) < 0)
-			waitpid(r->held[i], NULL, __WALL | WNOHANG);
+		let_go(r->held[i]);
 	for (size_t i = 0; i < r->stopped_count; i++)
 		kill(r->stopped[i], SIGCONT);
 	r->held_count = r->stopped_count = 0;

@@ -24,6 +24,10 @@ struct readers {
 
 /* Holds the readers of the terminal in the process group. */
 void readers_hold(struct readers *r, int tty, pid_t pgrp);
+/* Lets those go for whom a signal has come: it may be their end, and if they
+ * read on, job control stops them. To be called now and then. */
+void readers_check(struct readers *r);
+
 void readers_let_go(struct readers *r);
 
 #endif

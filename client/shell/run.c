@@ -312,7 +312,9 @@ static void on_event(const ttylock_Event *event, void *arg)
 	struct run *run = arg;
 	char path[64];
 
-	if (event->kind == ttylock_EventKind_EVENT_DIED && event->entry.position == 0 &&
+	bool ended = event->kind == ttylock_EventKind_EVENT_DIED ||
+		     (event->kind == ttylock_EventKind_EVENT_RELEASED && event->entry.under);
+	if (ended && event->entry.position == 0 &&
 	    terminal_path(run->tty, path, sizeof(path)) == 0 &&
 	    !strcmp(path, event->entry.terminal)) {
 		run->holder_died = true;

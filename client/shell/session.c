@@ -11,6 +11,9 @@
 #include "../lib/terminal.h"
 #include "command.h"
 
+/* How long a signal to somebody whose read is held may take. */
+#define READERS_MS 250
+
 /* 0, 1, 2 become the terminal. As /dev/tty where that is the same one: gdb
  * then does not take the program's terminal for its own and so keeps Ctrl-C to
  * itself while the program runs, instead of giving the program's whole process
@@ -123,8 +126,10 @@ static int await_end(struct session *s, pid_t pid)
 		else if (got < 0 && errno != EINTR)
 			return -errno;
 		p[1].fd = ttylock_fd(t->lock); /* -1 once the daemon is gone */
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (poll(p, 2, t->handover.readers.held_count ? READERS_MS : -1) < 0 &&
+		    errno != EINTR)
 			return -errno;
+		readers_check(&t->handover.readers);
 		while (signals_next(t->signals, &info))
 			if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGINT)
 				end_program(s, pid, (int)info.ssi_signo);

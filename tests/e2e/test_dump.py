@@ -519,12 +519,15 @@ def a_thousand_signals_leave_a_busy_program_as_it_was(stage):
     t.expect(r"rounds (\d+), wrong 0, failed 0, descriptors 0 more, heap 0 more, children 0")
     assert int(t.match[1]) > 0
     assert t.finish() == 0
+    # What comes while one is being made is one with it.
+    assert 1 <= len(re.findall(HEAD, t.shown)) < 500
 
 
 @test
 def dumps_of_several_processes_do_not_interleave(stage):
-    count = 12
-    t = stage.sh(f"for i in $(seq {count}); do {BUSY} & done; wait")
+    """Each is larger than what a terminal takes at once."""
+    count = 8
+    t = stage.sh(f"for i in $(seq {count}); do sleep 1000 | {STACKS} deep & done; wait")
     pids = []
     for _ in range(count):
         t.expect(r"ready (\d+)\r\n")
@@ -534,17 +537,11 @@ def dumps_of_several_processes_do_not_interleave(stage):
     dumped = []
     for _ in range(count):
         shown = report_shown(t)
-        assert shown.count("stack dump") == 2, shown  # head and end
-        assert len(set(re.findall(r"busy \(pid (\d+)\)", shown))) == 1, shown
-        pid = int(re.search(r"busy \(pid (\d+)\)", shown)[1])
-        assert shown == report_file(stage, pid)
-        dumped.append(pid)
+        assert shown.count("stack dump") == 2 and len(shown) > 8192, shown  # head and end
+        pid, = re.findall(r"^stacks \(pid (\d+)\)", shown, re.M)
+        assert shown == report_file(stage, int(pid))
+        dumped.append(int(pid))
     assert sorted(dumped) == sorted(pids)
-    for pid in pids:
-        os.kill(pid, signal.SIGTERM)
-    for _ in range(count):
-        t.expect(r"wrong 0, failed 0, descriptors 0 more, heap 0 more, children 0")
-    assert t.finish() == 0
 
 
 # --- hangs ------------------------------------------------------------------

@@ -280,7 +280,7 @@ def the_json(stage):
     assert s["daemon"]["socket"] == stage.path("ttylock/ttylock.sock")
     assert is_alive(s["daemon"]["pid"]) and 0 <= s["daemon"]["uptime_s"] <= took + 0.01
     (terminal,) = s["terminals"]
-    assert set(terminal) == {"terminal", "holder", "waiters"}
+    assert set(terminal) == {"terminal", "holder", "below", "waiters"}
     assert terminal["terminal"] == terminal_of(t)
     requests = [terminal["holder"], *terminal["waiters"]]
     for r in requests:
