@@ -8,8 +8,10 @@ import concurrent.futures
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -39,14 +41,19 @@ def counts_of(output, status):
 
 
 def run(name, argv, env=None, limit=600):
+    """Into a file, not a pipe: what a test leaves running must not keep us waiting."""
     began = time.monotonic()
-    try:
-        done = subprocess.run(argv, cwd=ROOT, env={**os.environ, **(env or {})}, text=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, errors="replace", timeout=limit)
-        output, status = done.stdout, done.returncode
-    except subprocess.TimeoutExpired as e:
-        output, status = f"{e.stdout or ''}\nnot done within {limit} s", 1
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **(env or {})},
+                                   stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
+        try:
+            status, late = process.wait(limit), ""
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            status, late = process.wait(), f"\nnot done within {limit} s"
+        out.seek(0)
+        output = out.read().decode(errors="replace") + late
     return name, output, status, time.monotonic() - began
 
 
