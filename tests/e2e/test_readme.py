@@ -78,6 +78,7 @@ def the_commands_to_use_it(stage):
         "ttylock debug 4711": PROMPT,
         "ttylock exec -- vim notes": "~",
         "ttylock exec -n -- true": None,
+        "ttylock dump 4711": r"sleep \(pid \d+\)",
     }
     (block,) = [b for b in blocks("sh") if "ttylock run" in b]
     found = [c for c, _ in commands(block)]
@@ -114,12 +115,32 @@ def the_two_commands_are_targets(stage):
     assert "three crashes, three debuggers, one at a time" in out.stdout
 
 
+def build(stage, name, text):
+    source, program = stage.write(name + ".c", text, 0o644), stage.path(name)
+    subprocess.run(["gcc", "-g", "-Wall", "-Werror", "-I", f"{ROOT}/client/include", "-o", program,
+                    name + ".c", f"-L{ROOT}/build", "-lttylock", f"-Wl,-rpath,{ROOT}/build"],
+                   check=True, timeout=60, cwd=os.path.dirname(source))
+    return program
+
+
+@test
+def the_breakpoint(stage):
+    t = stage.spawn(build(stage, "rounds", blocks("c")[0]))
+    shown = blocks("console")[2].splitlines()
+    for i, line in enumerate(shown):
+        if line.startswith("(gdb) "):
+            t.expect(PROMPT)
+            t.sendline(line[6:])
+        else:
+            t.expect(re.escape(line).replace("4711", r"\d+"))
+    t.expect(pexpect.EOF)
+    t.wait()
+    assert t.exitstatus == 0
+
+
 @test
 def the_program(stage):
-    source = stage.write("keep.c", blocks("c")[0], 0o644)
-    program = stage.path("keep")
-    subprocess.run(["gcc", "-Wall", "-Werror", "-I", f"{ROOT}/client/include", "-o", program, source,
-                    f"-L{ROOT}/build", "-lttylock", f"-Wl,-rpath,{ROOT}/build"], check=True, timeout=60)
+    program = build(stage, "keep", blocks("c")[1])
     t = stage.spawn("/bin/sh", "-c", f"{program} & {program} & wait")
     for answer in ("this", "that"):
         t.expect("keep which\\? ")

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "../../client/lib/deadline.h"
@@ -19,7 +20,7 @@
 
 #define PATIENCE_MS 20000
 
-static char dir[] = "/tmp/stage.XXXXXX";
+static char dir[] = "/tmp/stage.XXXXXX", *const unique = dir + sizeof(dir) - 7;
 static char sock[sizeof(dir) + 16];
 static int master = -1, slave = -1;
 static pid_t daemon_pid;
@@ -77,6 +78,7 @@ int stage_set_up(bool with_daemon)
 {
 	/* Actors die of signals; 1 is for none even where a program takes them. */
 	setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1});
+	strcpy(unique, "XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(sock, sizeof(sock), "%s/socket", dir);
@@ -92,6 +94,7 @@ int stage_tear_down(void)
 	if (daemon_pid > 0 &&
 	    (kill(daemon_pid, SIGTERM) < 0 || waitpid(daemon_pid, &status, 0) < 0))
 		status = -1;
+	daemon_pid = daemon_descriptors = 0;
 	close(master);
 	close(slave);
 	snprintf(lock, sizeof(lock), "%s.lock", sock);
@@ -246,6 +249,8 @@ static bool next_is_granted(void)
 bool stage_enter(void *context)
 {
 	(void)context;
+	/* Nobody reads what is said there. */
+	tcflush(slave, TCOFLUSH);
 	own_descriptors = descriptors(getpid());
 	if (daemon_pid > 0 && daemon_descriptors == 0)
 		daemon_descriptors = descriptors(daemon_pid);
