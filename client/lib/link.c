@@ -427,14 +427,22 @@ int link_request(struct link *l, ttylock_Envelope *e, const void *handle, int ne
 	return r;
 }
 
-int link_end_request(struct link *l, uint64_t id, const ttylock_Envelope *e)
+/* Nobody's ids are good for anybody else's handle. */
+static struct request *find_own(const struct link *l, const void *handle, uint64_t id)
+{
+	struct request *q = requests_find(&l->requests, id);
+
+	return q && q->handle == handle ? q : NULL;
+}
+
+int link_end_request(struct link *l, const void *handle, uint64_t id, const ttylock_Envelope *e)
 {
 	int r = -ENOENT;
 
 	if (l->owner != getpid())
 		return -ECONNRESET;
 	pthread_mutex_lock(&l->lock);
-	struct request *q = requests_find(&l->requests, id);
+	struct request *q = find_own(l, handle, id);
 	if (q) {
 		bool lives = q->state == TTYLOCK_QUEUED || q->state == TTYLOCK_GRANTED;
 		r = lives ? send_locked(l, e, -1) : q->state == TTYLOCK_LOST ? -ECONNRESET : 0;
@@ -445,7 +453,7 @@ int link_end_request(struct link *l, uint64_t id, const ttylock_Envelope *e)
 	return r;
 }
 
-void link_withdraw(struct link *l, uint64_t id)
+void link_withdraw(struct link *l, const void *handle, uint64_t id)
 {
 	ttylock_Envelope e = ttylock_Envelope_init_zero;
 
@@ -454,7 +462,7 @@ void link_withdraw(struct link *l, uint64_t id)
 	e.which_body = ttylock_Envelope_lock_cancel_tag;
 	e.body.lock_cancel.request = id;
 	pthread_mutex_lock(&l->lock);
-	struct request *q = requests_find(&l->requests, id);
+	struct request *q = find_own(l, handle, id);
 	if (q && q->state == TTYLOCK_QUEUED) {
 		send_locked(l, &e, -1);
 		q->state = TTYLOCK_CANCELLED;
@@ -475,24 +483,24 @@ uint64_t link_request_of(struct link *l, const void *handle)
 	return id;
 }
 
-int link_last(struct link *l, uint64_t id, ttylock_LockStatus *out)
+int link_last(struct link *l, const void *handle, uint64_t id, ttylock_LockStatus *out)
 {
 	if (l->owner != getpid())
 		return -ENOENT;
 	pthread_mutex_lock(&l->lock);
-	const struct request *q = requests_find(&l->requests, id);
+	const struct request *q = find_own(l, handle, id);
 	if (q)
 		*out = q->last;
 	pthread_mutex_unlock(&l->lock);
 	return q ? 0 : -ENOENT;
 }
 
-int link_status(struct link *l, uint64_t id, struct ttylock_status *out)
+int link_status(struct link *l, const void *handle, uint64_t id, struct ttylock_status *out)
 {
 	if (l->owner != getpid())
 		return -ENOENT;
 	pthread_mutex_lock(&l->lock);
-	const struct request *q = requests_find(&l->requests, id);
+	const struct request *q = find_own(l, handle, id);
 	if (q)
 		request_describe(q, out);
 	pthread_mutex_unlock(&l->lock);

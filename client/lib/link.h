@@ -61,19 +61,19 @@ void link_forget_terminal(struct link *l, int terminal);
  * 0 and *idp; -ENOMEM; as link_send(). */
 int link_request(struct link *l, ttylock_Envelope *e, const void *handle, int news, uint64_t *idp);
 
-/* Forgets a request; while it waits or holds, e is sent to end it. -ENOENT;
- * -ECONNRESET: it was lost. */
-int link_end_request(struct link *l, uint64_t id, const ttylock_Envelope *e);
+/* Forgets a request of the handle, as all below are; while it waits or holds, e is sent to end it.
+ * -ENOENT; -ECONNRESET: it was lost. */
+int link_end_request(struct link *l, const void *handle, uint64_t id, const ttylock_Envelope *e);
 
 /* Takes a waiting request back but keeps it, as cancelled. */
-void link_withdraw(struct link *l, uint64_t id);
+void link_withdraw(struct link *l, const void *handle, uint64_t id);
 
 /* One of the handle's requests; 0: none. */
 uint64_t link_request_of(struct link *l, const void *handle);
 
 /* Copies what is known of a request. 0, -ENOENT. */
-int link_status(struct link *l, uint64_t id, struct ttylock_status *out);
-int link_last(struct link *l, uint64_t id, ttylock_LockStatus *out);
+int link_status(struct link *l, const void *handle, uint64_t id, struct ttylock_status *out);
+int link_last(struct link *l, const void *handle, uint64_t id, ttylock_LockStatus *out);
 
 /* Sends a frame. 0, -ECONNRESET, -EINVAL. */
 int link_send(struct link *l, const ttylock_Envelope *e);

@@ -74,7 +74,7 @@ static int ask(struct ttylock *t, const struct ttylock_wish *wish, int news, uin
 	}
 	sigint_name(s, *idp);
 	/* Another thread may have ended it before it had its name. */
-	if (link_status(t->link, *idp, &status) == -ENOENT)
+	if (link_status(t->link, t, *idp, &status) == -ENOENT)
 		sigint_unshield(t, *idp);
 	return 0;
 }
@@ -120,12 +120,12 @@ static void look_after_shields(struct ttylock *t)
 
 	for (size_t n = sigint_waiting(t, ids); n > 0;) {
 		uint64_t id = ids[--n];
-		if (link_status(t->link, id, &status) < 0)
+		if (link_status(t->link, t, id, &status) < 0)
 			continue;
 		if (status.state != TTYLOCK_QUEUED)
 			sigint_settle(t, id);
 		else if (sigint_is_cancelled(t, id))
-			link_withdraw(t->link, id);
+			link_withdraw(t->link, t, id);
 	}
 }
 
@@ -186,7 +186,7 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 static int end_request(struct ttylock *t, uint64_t id, const ttylock_Envelope *e)
 {
 	lock_give_terminal(t, id);
-	int r = link_end_request(t->link, id, e);
+	int r = link_end_request(t->link, t, id, e);
 	SYNC_POINT("request.ended-shielded");
 	/* After it: the shield covers the request to its end. */
 	sigint_unshield(t, id);
@@ -284,14 +284,14 @@ EXPORT int ttylock_dispatch(struct ttylock *t, int timeout_ms)
 
 EXPORT int ttylock_get_status(struct ttylock *t, uint64_t id, struct ttylock_status *out)
 {
-	return link_status(t->link, id, out);
+	return link_status(t->link, t, id, out);
 }
 
 /* --- for the command ------------------------------------------------------ */
 
 int lock_last(struct ttylock *t, uint64_t id, ttylock_LockStatus *out)
 {
-	return link_last(t->link, id, out);
+	return link_last(t->link, t, id, out);
 }
 
 int lock_save(struct ttylock *t, uint64_t id, const uint8_t *saved, size_t len)
