@@ -95,7 +95,10 @@ static ttylock_Envelope largest(pb_size_t kind)
 		e.body.terminal_state.saved.size = sizeof(e.body.terminal_state.saved.bytes);
 		break;
 	case ttylock_Envelope_status_query_tag:
-		e.body.status_query.query = UINT64_MAX;
+		e.body.status_query = (ttylock_StatusQuery){UINT64_MAX, -1};
+		break;
+	case ttylock_Envelope_wait_idle_tag:
+		e.body.wait_idle = (ttylock_WaitIdle){UINT64_MAX, -1};
 		break;
 	case ttylock_Envelope_status_report_tag:
 		e.body.status_report.query = UINT64_MAX;
@@ -120,7 +123,7 @@ static ttylock_Envelope largest(pb_size_t kind)
 	return e;
 }
 
-enum { FIRST_KIND = ttylock_Envelope_hello_tag, LAST_KIND = ttylock_Envelope_error_tag };
+enum { FIRST_KIND = ttylock_Envelope_hello_tag, LAST_KIND = ttylock_Envelope_wait_idle_tag };
 
 /* Encoded again, what came back is what went out. */
 static void largest_there_and_back(void **state)
