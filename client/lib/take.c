@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,14 +50,42 @@ static int join_new_group(void)
 	return r;
 }
 
+static const int stops[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+#define STOPS (sizeof(stops) / sizeof(stops[0]))
+
+/* What the kernel has of an action, whatever its layout. */
+struct raw_action {
+	unsigned char bytes[256];
+};
+
+static void ignore_stops(struct raw_action was[STOPS])
+{
+	for (size_t i = 0; i < STOPS; i++) {
+		syscall(SYS_rt_sigaction, stops[i], NULL, &was[i], _NSIG / 8);
+		sigaction(stops[i], &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+	}
+}
+
+static void restore_stops(const struct raw_action was[STOPS])
+{
+	for (size_t i = 0; i < STOPS; i++)
+		syscall(SYS_rt_sigaction, stops[i], &was[i], NULL, _NSIG / 8);
+}
+
 /* Out of the group of everybody else in the tree, so that the keys reach us
- * alone. A session's leader has to stay; whoever reads beside it is held. */
+ * alone. A session's leader has to stay; whoever reads beside it is held. A stop
+ * that was for the old group must not come true in the new one, where nobody
+ * would continue us. */
 static void leave_group(void)
 {
+	struct raw_action was[STOPS];
+
+	ignore_stops(was);
 	if (getpgrp() == getpid())
 		join_new_group();
 	else
 		setpgid(0, 0);
+	restore_stops(was);
 }
 
 /* Ctrl-Z would stop us alone, in a group that no shell looks after. */

@@ -209,12 +209,21 @@ static bool on_hang(void *arg)
 
 /* --- signals -------------------------------------------------------------- */
 
-/* Whether somebody's debugger is in front, which is why our child is stopped. */
+static int is_anybody(pid_t pid, void *arg)
+{
+	(void)pid, (void)arg;
+	return 1;
+}
+
+/* Whether somebody's debugger is in front, which is why our child is stopped. Not
+ * when that one was killed: who comes next may be in the child's group, and can
+ * mend the terminal only if it runs. */
 static bool is_debugger_in_front(const struct run *run)
 {
 	pid_t group = run->tty >= 0 ? tcgetpgrp(run->tty) : -1;
 
 	return run->lock && group > 0 && group != getpgrp() && group != run->group &&
+	       procfs_each_of_group(group, is_anybody, NULL) != 0 &&
 	       !foreground_elsewhere(run->tty, getpid());
 }
 

@@ -107,7 +107,7 @@ def the_two_commands_are_targets(stage):
         dry = subprocess.run([*command.split(), "-n"], cwd=ROOT, capture_output=True, timeout=60)
         assert dry.returncode == 0, command
     # `make check` runs this; the demo's own work is its script.
-    out = subprocess.run(["/usr/bin/python3", "examples/demo.py", BUILD], cwd=ROOT, text=True,
+    out = subprocess.run(["/usr/bin/python3", "examples/demo.py", f"{ROOT}/build"], cwd=ROOT, text=True,
                          stdin=subprocess.DEVNULL, capture_output=True, timeout=100,
                          env={**stage.env, "PATH": stage.env["PATH"]}, start_new_session=True)
     assert out.returncode == 0, out.stdout + out.stderr

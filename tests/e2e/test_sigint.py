@@ -457,15 +457,15 @@ class Wish(ctypes.Structure):
 def ready(what):
     print("ready", what, flush=True)
 
-def expect_interrupt():
+def expect_interrupt(when):
     try:
+        ready(when)
         while True:
             signal.pause()
     except KeyboardInterrupt:
         print("KeyboardInterrupt", flush=True)
 
-ready("before")
-expect_interrupt()
+expect_interrupt("before")
 t, request = ctypes.c_void_p(), ctypes.c_uint64()
 print("open", lib.ttylock_open(ctypes.byref(t), -1, 1), flush=True)
 wish = Wish(text=b"python", shield=True)
@@ -473,8 +473,7 @@ print("acquire", lib.ttylock_acquire(t, ctypes.byref(wish), -1, ctypes.byref(req
 ready("holding")
 input()
 print("release", lib.ttylock_release(t, request), flush=True)
-ready("after")
-expect_interrupt()
+expect_interrupt("after")
 print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, faulthandler.is_enabled())
 sys.stdout.flush()
 faulthandler._sigsegv()

@@ -1,4 +1,5 @@
-/* links: tests/schedule/harness.o tests/schedule/stage.o client/library.o -l:libprotobuf-nanopb.a */
+/* links: tests/schedule/harness.o tests/schedule/stage.o tests/schedule/turn.o client/library.o
+ * -l:libprotobuf-nanopb.a */
 /* Whatever happens to one who acquires and releases, at whatever moment of it:
  * the next one is granted, and nothing is left. B has the terminal first; A asks
  * for it, and gets it when B is done. */
@@ -16,6 +17,7 @@
 #include "schedule.h"
 #include "stage.h"
 #include "ttylock.h"
+#include "turn.h"
 
 #define EXITS 7
 
@@ -68,24 +70,6 @@ static void on_exit_signal(int sig)
 	_exit(EXITS);
 }
 
-/* The child has no part in it, and is free to ask for itself. */
-static int in_child(void)
-{
-	struct ttylock_wish wish = {.task_name = "child", .nonblock = true};
-	struct ttylock *own;
-	uint64_t id;
-
-	ACTOR_EXPECT(ttylock_acquire(handle, &wish, -1, &id) == -ECONNRESET);
-	int r = ttylock_release(handle, request);
-	ACTOR_EXPECT(r == -ECONNRESET || r == -ENOENT);
-	ttylock_close(handle);
-	ACTOR_EXPECT(ttylock_open(&own, stage_terminal(), 0) == 0);
-	r = ttylock_acquire(own, &wish, -1, &id);
-	ACTOR_EXPECT(r == 0 || r == -EBUSY);
-	ttylock_close(own);
-	return 0;
-}
-
 static void on_fork_signal(int sig)
 {
 	int status;
@@ -93,7 +77,7 @@ static void on_fork_signal(int sig)
 	(void)sig;
 	pid_t child = fork();
 	if (child == 0)
-		_exit(in_child());
+		_exit(turn_of_child(handle, request));
 	child_status = waitpid(child, &status, 0) == child ? status : -1;
 }
 
@@ -141,12 +125,13 @@ static int first(void *context)
 	return check_handler();
 }
 
-static int other(const char *name)
+static int holder(void *context)
 {
-	struct ttylock_wish wish = {.task_name = name};
+	struct ttylock_wish wish = {.task_name = "B"};
 	struct ttylock *t;
 	uint64_t id;
 
+	(void)context;
 	ACTOR_EXPECT(ttylock_open(&t, stage_terminal(), 0) == 0);
 	ACTOR_EXPECT(ttylock_acquire(t, &wish, -1, &id) == 0);
 	SYNC_POINT("turn.held");
@@ -156,16 +141,10 @@ static int other(const char *name)
 	return 0;
 }
 
-static int holder(void *context)
-{
-	(void)context;
-	return other("B");
-}
-
 static int third(void *context)
 {
 	(void)context;
-	return other("C");
+	return turn_take("C");
 }
 
 static bool A_is_granted(void *context)

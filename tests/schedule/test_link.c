@@ -1,0 +1,440 @@
+/* links: tests/schedule/harness.o tests/schedule/stage.o tests/schedule/turn.o client/library.o
+ * -l:libprotobuf-nanopb.a */
+/* Threads of one process, so with one connection: they wait for each other's
+ * answers, cancel each other, open, close and fork at the same time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "schedule.h"
+#include "stage.h"
+#include "ttylock.h"
+#include "turn.h"
+
+/* --- who plays ------------------------------------------------------------- */
+
+static struct ttylock *common; /* a handle that several of them use */
+static uint64_t request;       /* atomic: A's with it */
+
+static bool open_common(void *context)
+{
+	request = 0;
+	return stage_enter(context) && ttylock_open(&common, stage_terminal(), 0) == 0;
+}
+
+static bool close_common(void *context)
+{
+	ttylock_close(common);
+	common = NULL;
+	return stage_is_clear(context);
+}
+
+static int acquire(const char *name)
+{
+	struct ttylock_wish wish = {.task_name = name};
+
+	return ttylock_acquire(common, &wish, -1, &request);
+}
+
+static int A_is_cancelled(void *context)
+{
+	(void)context;
+	ACTOR_EXPECT(acquire("A") == -ECANCELED);
+	ACTOR_EXPECT(ttylock_release(common, request) == -ENOENT);
+	return 0;
+}
+
+static int A_loses_it(void *context)
+{
+	(void)context;
+	ACTOR_EXPECT(acquire("A") == 0);
+	ACTOR_EXPECT(ttylock_release(common, request) == -ENOENT);
+	return 0;
+}
+
+static int A_keeps_it(void *context)
+{
+	(void)context;
+	ACTOR_EXPECT(acquire("A") == 0);
+	ACTOR_EXPECT(ttylock_release(common, request) == 0);
+	return 0;
+}
+
+static int A_is_interrupted(void *context)
+{
+	(void)context;
+	ACTOR_EXPECT(acquire("A") == -EINTR);
+	return 0;
+}
+
+static int cancel(void *context)
+{
+	(void)context;
+	ACTOR_EXPECT(ttylock_cancel(common, __atomic_load_n(&request, __ATOMIC_ACQUIRE)) == 0);
+	return 0;
+}
+
+static int cancel_too_late(void *context)
+{
+	(void)context;
+	ACTOR_EXPECT(
+	    ttylock_cancel(common, __atomic_load_n(&request, __ATOMIC_ACQUIRE)) == -ENOENT);
+	return 0;
+}
+
+static int interrupt(void *context)
+{
+	(void)context;
+	ttylock_interrupt(common);
+	return 0;
+}
+
+static int dispatch(void *context)
+{
+	(void)context;
+	ACTOR_EXPECT(ttylock_dispatch(common, 0) == 1);
+	return 0;
+}
+
+/* Somebody has it. With a handle of its own: interrupts are a handle's. */
+static int try(void *context)
+{
+	struct ttylock_wish wish = {.task_name = "C", .nonblock = true};
+	struct ttylock *t;
+	uint64_t id;
+
+	(void)context;
+	ACTOR_EXPECT(ttylock_open(&t, stage_terminal(), 0) == 0);
+	ACTOR_EXPECT(ttylock_acquire(t, &wish, -1, &id) == -EBUSY);
+	ttylock_close(t);
+	return 0;
+}
+
+static int open_and_close(void *context)
+{
+	struct ttylock *t;
+
+	(void)context;
+	ACTOR_EXPECT(ttylock_open(&t, stage_terminal(), 0) == 0);
+	ttylock_close(t);
+	return 0;
+}
+
+static int fork_child(void *context)
+{
+	int status;
+
+	(void)context;
+	SYNC_POINT("fork.coming");
+	pid_t child = fork();
+	if (child == 0)
+		_exit(turn_of_child(common, request));
+	ACTOR_EXPECT(waitpid(child, &status, 0) == child && status == 0);
+	return 0;
+}
+
+static int A_takes_a_turn(void *context)
+{
+	(void)context;
+	return turn_take("A");
+}
+
+static int B_takes_a_turn(void *context)
+{
+	(void)context;
+	return turn_take("B");
+}
+
+static int C_takes_a_turn(void *context)
+{
+	(void)context;
+	return turn_take("C");
+}
+
+static bool A_is_granted(void *context)
+{
+	(void)context;
+	return stage_holds("A");
+}
+
+static bool A_waits(void *context)
+{
+	(void)context;
+	return stage_waits("A");
+}
+
+static bool C_is_granted(void *context)
+{
+	(void)context;
+	return stage_holds("C");
+}
+
+static bool C_waits(void *context)
+{
+	(void)context;
+	return stage_waits("C");
+}
+
+static bool force(void *context)
+{
+	(void)context;
+	return stage_force();
+}
+
+/* --- cancelled by another thread ------------------------------------------- */
+
+static const struct schedule cancelled_at_grant = {
+    .title = "X cancels what A has been granted and has not read",
+    .actors = {{"A", THREAD, .run = A_is_cancelled}, {"X", THREAD, .run = cancel},
+	{"B", PROCESS, .run = B_takes_a_turn}, {"C", PROCESS, .run = C_takes_a_turn}},
+    .steps =
+	{
+	    {"B", UNTIL, "turn.held"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"C", GO},
+	    {NULL, CHECK, "C waits behind A", .check = C_waits},
+	    {"B", FINISH},
+	    {NULL, CHECK, "the daemon has granted it to A", .check = A_is_granted},
+	    {"A", UNTIL, "acquire.granted-not-read"},
+	    {"X", FINISH},
+	    {"C", FINISH},
+	    {"A", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
+static const struct schedule cancelled_when_heard = {
+    .title = "X cancels what A has read and not looked at",
+    .actors = {{"A", THREAD, .run = A_is_cancelled}, {"X", THREAD, .run = cancel}},
+    .steps = {{"A", UNTIL, "acquire.heard"}, {"X", FINISH}, {"A", FINISH}},
+    .before = open_common,
+    .after = close_common,
+};
+
+static const struct schedule cancelled_when_done = {
+    .title = "X cancels what A is about to be told that it has",
+    .actors = {{"A", THREAD, .run = A_loses_it}, {"X", THREAD, .run = cancel}},
+    .steps = {{"A", UNTIL, "acquire.done"}, {"X", FINISH}, {"A", FINISH}},
+    .before = open_common,
+    .after = close_common,
+};
+
+static const struct schedule cancelled_too_late = {
+    .title = "X sets out to cancel, and A has had its turn meanwhile",
+    .actors = {{"A", THREAD, .run = A_keeps_it}, {"X", THREAD, .run = cancel_too_late}},
+    .steps = {{"A", UNTIL, "acquire.asked"}, {"X", UNTIL, "cancel.begun"}, {"A", FINISH},
+	{"X", FINISH}},
+    .before = open_common,
+    .after = close_common,
+};
+
+/* --- one reads for all ----------------------------------------------------- */
+
+static const struct schedule leader_leaves = {
+    .title = "the thread that reads for all leaves as the other's answer comes",
+    .actors = {{"A", THREAD, .run = A_is_cancelled}, {"C", THREAD, .run = C_takes_a_turn},
+	{"X", THREAD, .run = cancel}, {"B", PROCESS, .run = B_takes_a_turn}},
+    .steps =
+	{
+	    {"B", UNTIL, "turn.held"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"C", UNTIL, "acquire.waits"},
+	    {"X", FINISH},
+	    {"A", UNTIL, "acquire.granted-not-read"},
+	    {"B", FINISH},
+	    {NULL, CHECK, "the daemon has granted it to C", .check = C_is_granted},
+	    {"A", UNTIL, "link.lead-passing"},
+	    {"A", FINISH},
+	    {"C", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
+/* C can only look once A has left the lock: as nobody reads any more. */
+static const struct schedule leader_leaves_unseen = {
+    .title = "the thread that reads for all leaves as another begins to wait",
+    .actors = {{"A", THREAD, .run = A_is_cancelled}, {"C", THREAD, .run = C_takes_a_turn},
+	{"X", THREAD, .run = cancel}, {"B", PROCESS, .run = B_takes_a_turn}},
+    .steps =
+	{
+	    {"B", UNTIL, "turn.held"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"C", UNTIL, "acquire.asked"},
+	    {"X", FINISH},
+	    {"A", UNTIL, "link.lead-passing"},
+	    {"C", GO},
+	    {"A", FINISH},
+	    {"B", FINISH},
+	    {"C", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
+static const struct schedule dispatched_by_another = {
+    .title = "D takes A's answer from the socket before A looks",
+    .actors = {{"A", THREAD, .run = A_keeps_it}, {"D", THREAD, .run = dispatch},
+	{"B", PROCESS, .run = B_takes_a_turn}},
+    .steps =
+	{
+	    {"B", UNTIL, "turn.held"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"B", FINISH},
+	    {NULL, CHECK, "the daemon has granted it to A", .check = A_is_granted},
+	    {"D", FINISH},
+	    {"A", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
+/* Who is woken and finds nothing goes to sleep again, and for good. */
+static const struct schedule interrupted_by_halves = {
+    .title = "A looks, woken by C's answer, while it is half interrupted",
+    .actors = {{"A", THREAD, .run = A_is_interrupted}, {"C", THREAD, .run = try},
+	{"I", THREAD, .run = interrupt}, {"B", PROCESS, .run = B_takes_a_turn}},
+    .steps =
+	{
+	    {"B", UNTIL, "turn.held"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {NULL, CHECK, "A waits at the daemon", .check = A_waits},
+	    {"I", UNTIL, "interrupt.half"},
+	    {"C", GO},
+	    {"A", UNTIL, "acquire.granted-not-read"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"I", FINISH},
+	    {"A", FINISH},
+	    {"C", FINISH},
+	    {"B", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
+/* --- opening and closing at once ------------------------------------------- */
+
+static const struct schedule opens_what_closes = {
+    .title = "A has given the last handle up, and C opens one before it is gone",
+    .actors = {{"A", THREAD, .run = open_and_close}, {"C", THREAD, .run = C_takes_a_turn}},
+    .steps = {{"A", UNTIL, "link.last-put"}, {"C", FINISH}, {"A", FINISH}},
+    .before = stage_enter,
+    .after = stage_is_clear,
+};
+
+static const struct schedule closes_before_it_is_found = {
+    .title = "A is about to look for the connection, and C closes it",
+    .actors = {{"A", THREAD, .run = A_takes_a_turn}, {"C", THREAD, .run = C_takes_a_turn}},
+    .steps = {{"C", UNTIL, "turn.held"}, {"A", UNTIL, "link.getting"}, {"C", FINISH},
+	{"A", FINISH}},
+    .before = stage_enter,
+    .after = stage_is_clear,
+};
+
+static const struct schedule closes_after_it_was_found = {
+    .title = "A has found the connection, and C closes its handle of it",
+    .actors = {{"A", THREAD, .run = A_takes_a_turn}, {"C", THREAD, .run = C_takes_a_turn}},
+    .steps = {{"C", UNTIL, "turn.held"}, {"A", UNTIL, "link.opening"}, {"C", FINISH},
+	{"A", FINISH}},
+    .before = stage_enter,
+    .after = stage_is_clear,
+};
+
+/* --- forks ----------------------------------------------------------------- */
+
+/* F can only fork when A has left the lock; the child has it, and free. */
+static const struct schedule forks_under_lock = {
+    .title = "F forks while A holds the connection's lock",
+    .actors = {{"A", THREAD, .run = A_keeps_it}, {"F", THREAD, .run = fork_child}},
+    .steps = {{"A", UNTIL, "link.lead-passing"}, {"F", UNTIL, "fork.coming"}, {"F", GO}, {"A", GO},
+	{"F", FINISH}, {"A", FINISH}},
+    .before = open_common,
+    .after = close_common,
+};
+
+static const struct schedule forks_while_opening = {
+    .title = "F forks while A is about to connect, and the child connects",
+    .actors = {{"A", THREAD, .run = open_and_close}, {"F", THREAD, .run = fork_child}},
+    .steps = {{"A", UNTIL, "link.opening"}, {"F", FINISH}, {"A", FINISH}},
+    .before = stage_enter,
+    .after = stage_is_clear,
+};
+
+static const struct schedule forks_while_closing = {
+    .title = "F forks while A's connection is in no list and not closed",
+    .actors = {{"A", THREAD, .run = open_and_close}, {"F", THREAD, .run = fork_child}},
+    .steps = {{"A", UNTIL, "link.last-put"}, {"F", FINISH}, {"A", FINISH}},
+    .before = stage_enter,
+    .after = stage_is_clear,
+};
+
+/* --- released from both sides ---------------------------------------------- */
+
+static const struct schedule release_crosses_force = {
+    .title = "A's release comes when it has been forced, and C has the terminal",
+    .actors = {{"A", THREAD, .run = A_keeps_it}, {"C", PROCESS, .run = C_takes_a_turn}},
+    .steps =
+	{
+	    {"A", UNTIL, "release.begun"},
+	    {"C", GO},
+	    {NULL, CHECK, "C waits", .check = C_waits},
+	    {NULL, CHECK, "A is made to release", .check = force},
+	    {"C", UNTIL, "turn.held"},
+	    {"A", FINISH},
+	    {NULL, CHECK, "C has it still", .check = C_is_granted},
+	    {"C", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
+static void test_schedule(void **state)
+{
+	assert_true(schedule_repeat(*state, stage_repeats(), NULL));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return stage_set_up(true);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return stage_tear_down();
+}
+
+#define SCHEDULE(name)                                                                             \
+	{                                                                                          \
+#name, test_schedule, NULL, NULL, (void *)&name                                    \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    SCHEDULE(cancelled_at_grant),
+	    SCHEDULE(cancelled_when_heard),
+	    SCHEDULE(cancelled_when_done),
+	    SCHEDULE(cancelled_too_late),
+	    SCHEDULE(leader_leaves),
+	    SCHEDULE(leader_leaves_unseen),
+	    SCHEDULE(dispatched_by_another),
+	    SCHEDULE(interrupted_by_halves),
+	    SCHEDULE(opens_what_closes),
+	    SCHEDULE(closes_before_it_is_found),
+	    SCHEDULE(closes_after_it_was_found),
+	    SCHEDULE(forks_under_lock),
+	    SCHEDULE(forks_while_opening),
+	    SCHEDULE(forks_while_closing),
+	    SCHEDULE(release_crosses_force),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
