@@ -3,7 +3,7 @@
 # The one dependency list: Debian packages for building, running and testing.
 DEPS = gcc clang libclang-rt-14-dev make pkg-config libevent-dev libnanopb-dev nanopb \
 	protobuf-compiler libreadline-dev libjansson-dev libdw-dev libsystemd-dev libcmocka-dev \
-	gdb python3 python3-pexpect procps perl less vim-tiny
+	gdb python3 python3-pexpect procps perl less vim-tiny mandoc
 
 VERSION := 0.1.0
 SONAME  := libttylock.so.0
@@ -13,6 +13,12 @@ bindir  ?= $(prefix)/bin
 sbindir ?= $(prefix)/sbin
 libdir  ?= $(prefix)/lib
 incdir  ?= $(prefix)/include
+mandir  ?= $(prefix)/share/man
+bashdir ?= $(prefix)/share/bash-completion/completions
+zshdir  ?= $(prefix)/share/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
+fishdir ?= $(prefix)/share/fish/vendor_completions.d
+# Where ttylock looks for what it preloads: ../lib/ttylock from its own place.
+helpdir := $(prefix)/lib/ttylock
 
 BUILD  ?= build
 ifeq ($(origin CC),default)
@@ -53,7 +59,7 @@ shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/ttylock $(BUILD)/ttylockd $(BUILD)/libttylock.so $(BUILD)/libttylock-preload.so \
-	$(BUILD)/ttylock.pc $(EXAMPLES)
+	$(BUILD)/completions/ttylock.bash $(EXAMPLES)
 
 # --- what it is made of ---------------------------------------------------
 
@@ -73,7 +79,7 @@ $(BUILD)/ttylockd: $(daemon_o) $(proto_o)
 	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -lsystemd
 
 $(BUILD)/ttylock: $(shell_o) $(dump_o) $(lib_o) $(crash_o) $(proto_o)
-	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -ljansson -ldw
+	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -ljansson -ldw -lreadline
 
 $(BUILD)/libttylock.so: $(lib_o) $(crash_o) $(proto_o) client/lib/libttylock.map
 	$(CC) $(ldflags) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/lib/libttylock.map \
@@ -83,9 +89,9 @@ $(BUILD)/libttylock.so: $(lib_o) $(crash_o) $(proto_o) client/lib/libttylock.map
 $(BUILD)/libttylock-preload.so: $(preload_o) $(crash_o) client/preload/preload.map
 	$(CC) $(ldflags) -shared -Wl,--version-script=client/preload/preload.map -o $@ $(filter %.o,$^)
 
-$(BUILD)/ttylock.pc: client/lib/ttylock.pc.in Makefile
-	@mkdir -p $(@D)
-	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(incdir)|; s|@version@|$(VERSION)|' $< >$@
+# All three of them, from the one table of commands that it prints.
+$(BUILD)/completions/ttylock.bash: client/shell/completions/generate.py $(BUILD)/ttylock
+	/usr/bin/python3 $< $(BUILD)/ttylock $(@D)
 
 # It is loaded into programs that have not the sanitizers' runtime.
 $(crash_o) $(preload_o) $(BUILD)/libttylock-preload.so: override SAN :=
@@ -124,22 +130,39 @@ include tests/tests.mk
 
 # --- install --------------------------------------------------------------
 
+MANUALS := client/shell/ttylock.1 client/lib/libttylock.3 proto/ttylock.7 daemon/ttylockd.8
+# Each function finds its page.
+FUNCTIONS := $(shell sed -n 's/^\.Nm \(ttylock_[a-z_]*\).*/\1/p' client/lib/libttylock.3)
+
+installed := $(bindir)/ttylock $(sbindir)/ttylockd \
+	$(addprefix $(libdir)/,libttylock.so.$(VERSION) $(SONAME) libttylock.so pkgconfig/ttylock.pc) \
+	$(helpdir)/libttylock-preload.so $(incdir)/ttylock.h \
+	$(foreach m,$(MANUALS),$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+	$(FUNCTIONS:%=$(mandir)/man3/%.3) \
+	$(bashdir)/ttylock $(zshdir)/_ttylock $(fishdir)/ttylock.fish
+
 install: all
-	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sbindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(incdir)
+	install -d $(sort $(dir $(installed:%=$(DESTDIR)%)))
 	install -m 755 $(BUILD)/ttylock $(DESTDIR)$(bindir)/
 	install -m 755 $(BUILD)/ttylockd $(DESTDIR)$(sbindir)/
-	install -m 755 $(BUILD)/libttylock.so $(DESTDIR)$(libdir)/$(SONAME).$(VERSION)
-	ln -sf $(SONAME).$(VERSION) $(DESTDIR)$(libdir)/$(SONAME)
+	install -m 644 $(BUILD)/libttylock.so $(DESTDIR)$(libdir)/libttylock.so.$(VERSION)
+	ln -sf libttylock.so.$(VERSION) $(DESTDIR)$(libdir)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libttylock.so
-	install -m 755 $(BUILD)/libttylock-preload.so $(DESTDIR)$(libdir)/
+	install -m 644 $(BUILD)/libttylock-preload.so $(DESTDIR)$(helpdir)/
 	install -m 644 client/include/ttylock.h $(DESTDIR)$(incdir)/
-	install -m 644 $(BUILD)/ttylock.pc $(DESTDIR)$(libdir)/pkgconfig/
+	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(incdir)|' \
+		-e 's|@version@|$(VERSION)|' client/lib/ttylock.pc.in \
+		>$(DESTDIR)$(libdir)/pkgconfig/ttylock.pc
+	chmod 644 $(DESTDIR)$(libdir)/pkgconfig/ttylock.pc
+	for m in $(MANUALS); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/ || exit; done
+	for f in $(FUNCTIONS); do ln -sf libttylock.3 $(DESTDIR)$(mandir)/man3/$$f.3 || exit; done
+	install -m 644 $(BUILD)/completions/ttylock.bash $(DESTDIR)$(bashdir)/ttylock
+	install -m 644 $(BUILD)/completions/_ttylock $(DESTDIR)$(zshdir)/
+	install -m 644 $(BUILD)/completions/ttylock.fish $(DESTDIR)$(fishdir)/
 
 uninstall:
-	rm -f $(DESTDIR)$(bindir)/ttylock $(DESTDIR)$(sbindir)/ttylockd \
-		$(DESTDIR)$(libdir)/libttylock.so $(DESTDIR)$(libdir)/$(SONAME) \
-		$(DESTDIR)$(libdir)/$(SONAME).$(VERSION) $(DESTDIR)$(libdir)/libttylock-preload.so \
-		$(DESTDIR)$(incdir)/ttylock.h $(DESTDIR)$(libdir)/pkgconfig/ttylock.pc
+	rm -f $(installed:%=$(DESTDIR)%)
+	rmdir $(DESTDIR)$(helpdir) 2>/dev/null || true
 
 clean:
 	rm -rf build

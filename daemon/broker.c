@@ -207,13 +207,16 @@ static void tell_not_granted(struct broker *b, const struct ticket *k, ttylock_S
 	b->ops->send(k->caller, &e, BROKER_REPLY);
 }
 
-static void tell_ended(struct broker *b, const struct ticket *k, ttylock_State state)
+static void tell_ended(
+    struct broker *b, const struct ticket *k, ttylock_State state, const struct caller *by)
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
 
 	e.body.lock_status.request = k->number;
 	e.body.lock_status.id = k->id;
 	e.body.lock_status.state = state;
+	snprintf(e.body.lock_status.by, sizeof(e.body.lock_status.by), "%s (pid %d), uid %u",
+	    by->cred.comm, (int)by->cred.pid, (unsigned)by->cred.uid);
 	b->ops->send(k->caller, &e, BROKER_REPLY);
 }
 
@@ -338,7 +341,7 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 
 /* What a change that ended a request means for everybody but its owner. */
 static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
-    const struct locktable_change *change)
+    const struct caller *by, const struct locktable_change *change)
 {
 	bool held = change->outcome == LOCKTABLE_RELEASED;
 
@@ -348,8 +351,8 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0);
 		break;
 	case BROKER_FORCED:
-		tell_ended(
-		    b, k, held ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED);
+		tell_ended(b, k,
+		    held ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED, by);
 		/* fall through */
 	case BROKER_OWN:
 		tell_log(
@@ -392,11 +395,12 @@ static void settle_next(struct broker *b, uint64_t hold)
 		if (!k->caller->gone && cred_alive(&k->caller->cred))
 			return;
 		locktable_release(b->table, id, LOCKTABLE_CLEAN, &change);
-		ended(b, k, BROKER_DIED, &change);
+		ended(b, k, BROKER_DIED, NULL, &change);
 	}
 }
 
-void broker_end(struct broker *b, struct ticket *k, enum broker_cause cause)
+void broker_end(
+    struct broker *b, struct ticket *k, enum broker_cause cause, const struct caller *by)
 {
 	struct locktable_view view;
 	struct locktable_change change;
@@ -408,7 +412,19 @@ void broker_end(struct broker *b, struct ticket *k, enum broker_cause cause)
 		SYNC_POINT("broker.settled-not-released");
 	}
 	locktable_release(b->table, k->id, end, &change);
-	ended(b, k, cause, &change);
+	ended(b, k, cause, by, &change);
+}
+
+enum locktable_outcome broker_serve_first(struct broker *b, struct ticket *k, uint32_t *position)
+{
+	struct locktable_change change;
+
+	if (locktable_serve_first(b->table, k->id, &change) != LOCKTABLE_QUEUED)
+		return change.outcome;
+	*position = change.position;
+	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
+	tell_watchers(b, ttylock_EventKind_EVENT_MOVED, k, change.position);
+	return change.outcome;
 }
 
 /* Waits first: then nothing of the caller's own is granted on the way. */
@@ -428,7 +444,7 @@ static void drop_requests(struct broker *b, struct caller *c)
 		}
 		locktable_drop_owner(b->table, c->id, &change);
 		assert(change.request == id);
-		ended(b, k, BROKER_DIED, &change);
+		ended(b, k, BROKER_DIED, NULL, &change);
 	}
 }
 

@@ -50,14 +50,20 @@ uint64_t broker_now(void);
  * The ticket is filed, or freed when refused. */
 void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish *wish);
 
+/* Moves a waiting request to the head of its queue and tells its owner.
+ * LOCKTABLE_QUEUED, and *position; or LOCKTABLE_DEADLOCK. */
+enum locktable_outcome broker_serve_first(struct broker *b, struct ticket *k, uint32_t *position);
+
 enum broker_cause {
 	BROKER_OWN,    /* its owner says so: nothing is sent to it */
 	BROKER_DIED,   /* its owner is gone */
 	BROKER_FORCED, /* somebody else says so: its owner is told */
 };
 
-/* Ends a request, serves the next living waiter, and frees the ticket. */
-void broker_end(struct broker *b, struct ticket *k, enum broker_cause cause);
+/* Ends a request, serves the next living waiter, and frees the ticket. by: who
+ * did it, for BROKER_FORCED. */
+void broker_end(
+    struct broker *b, struct ticket *k, enum broker_cause cause, const struct caller *by);
 
 /* Ends all of a caller's requests and forgets the caller. */
 void broker_caller_gone(struct broker *b, struct caller *c);

@@ -74,6 +74,7 @@ static void request_hold(struct locktable *t, uint32_t slot, struct locktable_gr
 	assert(term->line.first == slot);
 	list_insert(t, &term->holders, slot, term->holders.first, link_stack);
 	r->holds = true;
+	r->granted = ++t->last_grant;
 	list_insert(t, &owner_at(t, r->owner_slot)->holds, slot, SLOT_NONE, link_mine);
 
 	struct left *level = level_of(t, r);
@@ -281,6 +282,7 @@ enum locktable_outcome locktable_lock(struct locktable *t, const struct locktabl
 	struct terminal *term = terminal_at(t, r->terminal_slot);
 	change->request = r->id;
 	change->under = before == SLOT_NONE ? 0 : wish->under;
+	r->under = before == SLOT_NONE ? 0 : request_at(t, before)->granted;
 	list_insert(t, &term->line, slot, before, link_line);
 	if (term->line.first == slot) {
 		request_hold(t, slot, &change->grant);
@@ -303,6 +305,57 @@ enum locktable_outcome locktable_release(
 	}
 	request_end(t, slot, end, change);
 	return change->outcome;
+}
+
+/* The head of the queue that it waits in. A grant under which it waited may have
+ * ended: then it is in the queue of the next one below. Those on top are younger. */
+static uint32_t queue_first(const struct locktable *t, const struct request *r)
+{
+	const struct terminal *term = terminal_at(t, r->terminal_slot);
+	uint32_t above = SLOT_NONE, slot = term->holders.first;
+
+	for (; slot != SLOT_NONE && request_at(t, slot)->granted > r->under;
+	     slot = request_at(t, slot)->stack.next)
+		above = slot;
+	return above == SLOT_NONE ? term->line.first : request_at(t, above)->line.next;
+}
+
+static void line_move(struct locktable *t, uint32_t slot, uint32_t before)
+{
+	struct list *line = &terminal_at(t, request_at(t, slot)->terminal_slot)->line;
+
+	list_remove(t, line, slot, link_line);
+	list_insert(t, line, slot, before, link_line);
+}
+
+enum locktable_outcome locktable_serve_first(
+    struct locktable *t, uint64_t request, struct locktable_change *change)
+{
+	uint32_t slot = records_request(t, request);
+
+	*change = (struct locktable_change){.outcome = LOCKTABLE_NOT_FOUND, .request = request};
+	if (slot == SLOT_NONE)
+		return change->outcome;
+
+	struct request *r = request_at(t, slot);
+	const struct terminal *term = terminal_at(t, r->terminal_slot);
+	change->owner = r->owner;
+	change->terminal = term->id;
+	change->holder = request_at(t, term->holders.first)->id;
+	change->waiters = term->n_waiters - !r->holds;
+	if (r->holds)
+		return change->outcome = LOCKTABLE_GRANTED;
+
+	uint32_t first = queue_first(t, r), behind = r->line.next;
+	if (first != slot) {
+		line_move(t, slot, first);
+		if (waitgraph_has_circle(t, slot)) {
+			line_move(t, slot, behind);
+			return change->outcome = LOCKTABLE_DEADLOCK;
+		}
+	}
+	change->position = nested_position(t, r);
+	return change->outcome = LOCKTABLE_QUEUED;
 }
 
 static uint32_t owned_first(const struct locktable *t, uint64_t owner)

@@ -6,7 +6,8 @@
  * pointers. Each call that changes something fills a struct locktable_change;
  * the caller tells people about it. Every operation is O(1) whatever the number
  * of waiters, but for the search for a deadlock, which is made only for a task
- * that has another request already, and looks at no request twice.
+ * that has another request already, and looks at no request twice, and for
+ * locktable_serve_first, which looks at the nested holders.
  *
  * A terminal passes from hand to hand: the call that ends a hold makes the first
  * waiter the holder, so at no time can anybody overtake the queue.
@@ -126,6 +127,12 @@ enum locktable_outcome locktable_lock(struct locktable *t, const struct locktabl
  * (CANCELLED; `end` does not matter); or NOT_FOUND. */
 enum locktable_outcome locktable_release(
     struct locktable *t, uint64_t request, enum locktable_end end, struct locktable_change *change);
+
+/* Moves a waiter to the head of its queue, before all that wait under the same
+ * grant: QUEUED, with position as in locktable_lock. Nothing changes with GRANTED:
+ * it holds; DEADLOCK: one whom it overtakes would wait for ever; NOT_FOUND. */
+enum locktable_outcome locktable_serve_first(
+    struct locktable *t, uint64_t request, struct locktable_change *change);
 
 /* Ends one request of an owner that is gone, waiting ones first so that none of
  * its own is granted on the way. Call it until it returns false. locktable_owned

@@ -39,6 +39,9 @@ struct request {
 	struct link line;  // terminal.line
 	struct link stack; // terminal.holders, while it holds
 	struct link mine;  // owner.waits or owner.holds
+	/* Serial numbers of grants: its own, while it holds; that under which it
+	 * waits, or did before that one ended (0: the terminal's own queue). */
+	uint64_t granted, under;
 	uint32_t saved;	   // locktable.saved
 	struct left left;  /* on top of it */
 
@@ -68,7 +71,7 @@ struct locktable {
 	struct slots requests, terminals, owners, saved;
 	struct slot_index request_by_id, request_by_task, terminal_by_id, owner_by_id;
 	struct list all;
-	uint64_t last_id, seed, searches;
+	uint64_t last_id, last_grant, seed, searches;
 };
 
 static inline struct request *request_at(const struct locktable *t, uint32_t slot)

@@ -192,7 +192,7 @@ static int lock_release(struct broker *b, struct caller *c, const ttylock_Envelo
 	struct ticket *k = tickets_by_number(&b->tickets, c, e->body.lock_release.request);
 
 	if (k)
-		broker_end(b, k, BROKER_OWN);
+		broker_end(b, k, BROKER_OWN, NULL);
 	return 0;
 }
 
@@ -233,7 +233,7 @@ static int steer(struct broker *b, struct caller *c, uint64_t id, bool want_hold
 		return 0;
 	log_info("request %llu is ended by pid %d (%s), uid %u", (unsigned long long)id,
 	    (int)c->cred.pid, c->cred.comm, (unsigned)c->cred.uid);
-	broker_end(b, k, BROKER_FORCED);
+	broker_end(b, k, BROKER_FORCED, c);
 	answer.body.lock_status.id = id;
 	answer.body.lock_status.state =
 	    want_holder ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED;
@@ -250,13 +250,34 @@ static int lock_cancel(struct broker *b, struct caller *c, const ttylock_Envelop
 
 	struct ticket *k = tickets_by_number(&b->tickets, c, m->request);
 	if (k)
-		broker_end(b, k, BROKER_OWN);
+		broker_end(b, k, BROKER_OWN, NULL);
 	return 0;
 }
 
 static int force_release(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
 	return steer(b, c, e->body.force_release.id, true);
+}
+
+static int serve_first(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	ttylock_Envelope answer = {.which_body = ttylock_Envelope_lock_status_tag};
+	ttylock_LockStatus *s = &answer.body.lock_status;
+	struct ticket *k = steered(b, c, e->body.serve_first.id, false);
+
+	if (!k)
+		return 0;
+	s->id = k->id;
+	s->state = ttylock_State_STATE_QUEUED;
+	if (broker_serve_first(b, k, &s->position) != LOCKTABLE_QUEUED) {
+		broker_error(b, c, ttylock_Code_ERROR_DEADLOCK, k->id,
+		    "one that it would overtake would wait for ever");
+		return 0;
+	}
+	log_info("request %llu is served first by pid %d (%s), uid %u", (unsigned long long)k->id,
+	    (int)c->cred.pid, c->cred.comm, (unsigned)c->cred.uid);
+	b->ops->send(c, &answer, BROKER_REPLY);
+	return 0;
 }
 
 static int terminal_state(struct broker *b, struct caller *c, const ttylock_Envelope *e)
@@ -341,6 +362,7 @@ static const struct row {
     {ttylock_Envelope_wait_idle_tag, NEEDS_GREETED, false, wait_idle},
     {ttylock_Envelope_watch_tag, NEEDS_GREETED, false, watch},
     {ttylock_Envelope_force_release_tag, NEEDS_GREETED, false, force_release},
+    {ttylock_Envelope_serve_first_tag, NEEDS_GREETED, false, serve_first},
 };
 
 int request_handle(struct broker *b, struct caller *c, const ttylock_Envelope *e)

@@ -54,6 +54,31 @@ static bool task_is_awaited(const struct locktable *t, uint32_t slot)
 	return false;
 }
 
+/* From the task whose first request is `own`, and from all that were seen already. */
+static bool reaches_itself(struct search *s, uint32_t own)
+{
+	if (follow_task(s, own))
+		return true;
+	while (s->todo != SLOT_NONE) {
+		const struct request *r = request_at(s->t, s->todo);
+
+		s->todo = r->next_seen;
+		if (follow_task(s, records_task_first(s->t, r->process, &r->task)))
+			return true;
+	}
+	return false;
+}
+
+bool waitgraph_has_circle(struct locktable *t, uint32_t slot)
+{
+	const struct request *r = request_at(t, slot);
+	struct locktable_wish wish = {.process = r->process, .task = r->task};
+	struct search s = {
+	    .t = t, .wish = &wish, .before = SLOT_NONE, .todo = SLOT_NONE, .number = ++t->searches};
+
+	return reaches_itself(&s, records_task_first(t, r->process, &r->task));
+}
+
 bool waitgraph_closes(
     struct locktable *t, const struct locktable_wish *wish, uint32_t terminal, uint32_t before)
 {
@@ -69,14 +94,5 @@ bool waitgraph_closes(
 	if (see_line(&s, before == SLOT_NONE ? terminal_at(t, terminal)->line.last
 					     : request_at(t, before)->line.prev))
 		return true;
-	if (follow_task(&s, own))
-		return true;
-	while (s.todo != SLOT_NONE) {
-		const struct request *r = request_at(t, s.todo);
-
-		s.todo = r->next_seen;
-		if (follow_task(&s, records_task_first(t, r->process, &r->task)))
-			return true;
-	}
-	return false;
+	return reaches_itself(&s, own);
 }

@@ -8,8 +8,8 @@
  * tasks of which the first waits for X and Y, and the other holds Y and asks for
  * X behind it, neither is served ever again once the holder of X has ended.
  *
- * Nobody is ever moved in line and a hand-over changes nobody's place, so a
- * circle can only come with a new request: refusing that one is enough.
+ * A hand-over changes nobody's place, so a circle can only come with a new request
+ * or with one that is moved forward in line: refusing these is enough.
  */
 #ifndef TTYLOCK_WAITGRAPH_H
 #define TTYLOCK_WAITGRAPH_H
@@ -20,5 +20,8 @@
  * that request, or last (SLOT_NONE). It has no request there yet. */
 bool waitgraph_closes(
     struct locktable *t, const struct locktable_wish *wish, uint32_t terminal, uint32_t before);
+
+/* Whether the task of a request that was moved in line waits for itself now. */
+bool waitgraph_has_circle(struct locktable *t, uint32_t slot);
 
 #endif

@@ -23,8 +23,10 @@ $(BUILD)/tests/schedule/harness.o: \
 	$(patsubst %,$(BUILD)/tests/schedule/%.o,schedule report cast board hooks)
 	$(CC) -r -nostdlib -o $@ $^
 
-# The real library for its actors, with its sync points.
-$(BUILD)/client/library.o: $(lib_o) $(crash_o) $(proto_o)
+# The harness, and all that actors need who use the real library: a test of that
+# names this one.
+$(BUILD)/tests/schedule/theatre.o: $(BUILD)/tests/schedule/harness.o \
+	$(patsubst %,$(BUILD)/tests/schedule/%.o,stage turn) $(lib_o) $(crash_o) $(proto_o)
 	$(CC) -r -nostdlib -o $@ $^
 $(BUILD)/tests/schedule/stage.o: CPPFLAGS += -DBUILD_DIR='"$(BUILD)"'
 

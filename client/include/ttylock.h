@@ -54,7 +54,7 @@ struct ttylock_wish {
 	/* A shield against Ctrl-C from before the request is made until it ends, see
 	 * ttylock_shield(). redraw, if any, is called with redraw_arg by the signal
 	 * handler after a Ctrl-C was kept back from the holder: it may only do what
-	 * a signal handler may. */
+	 * a signal handler may, and must return. */
 	bool shield;
 	void (*redraw)(void *arg);
 	void *redraw_arg;
@@ -114,8 +114,9 @@ int ttylock_open(struct ttylock **outp, int tty, unsigned flags);
 /* Closes a handle; its requests end with it. NULL is fine. */
 void ttylock_close(struct ttylock *t);
 
-/* Asks and waits for the turn. Returns 0 when granted. *idp is set as soon as
- * the request is made, so that another thread can ttylock_cancel() it.
+/* Asks and waits for the turn. Returns 0 when granted. *idp is set,
+ * atomically, as soon as the request is made, so that another thread can
+ * ttylock_cancel() it.
  * -EDEADLK: this task holds or waits for this terminal already; -EBUSY:
  * nonblock, and somebody holds it; -ETIMEDOUT; -EINTR: a signal was handled
  * meanwhile; -ECANCELED: somebody cancelled the request; -ECONNRESET: the
@@ -138,8 +139,8 @@ void ttylock_interrupt(struct ttylock *t);
  * requests that wait behind a shield are taken back (their ttylock_acquire()
  * returns -ECANCELED) and the signal goes on to the handler that was there
  * before the first shield. So does every third one within two seconds. A system
- * call that a kept-back SIGINT interrupts still fails with EINTR where the
- * earlier handler had no SA_RESTART; ttylock_acquire() goes on waiting.
+ * call that a kept-back SIGINT interrupts still fails with EINTR where there was
+ * a handler without SA_RESTART; ttylock_acquire() goes on waiting.
  * Shields are counted; the last one's end puts the earlier handler back, unless
  * somebody else has installed another meanwhile.
  * -EUSERS: more than 64; -EALREADY: this handle has one; -ENOTTY: it has no
@@ -160,12 +161,14 @@ int ttylock_dispatch(struct ttylock *t, int timeout_ms);
 /* The state of a request as far as it is known. -ENOENT: no such id. */
 int ttylock_get_status(struct ttylock *t, uint64_t id, struct ttylock_status *out);
 
-/* Gives the terminal back and forgets the id. Never waits for the daemon.
+/* Gives the terminal back and forgets the id. Never waits for an answer of the
+ * daemon; one that has not even read for two seconds, with its socket full,
+ * is taken for gone.
  * -ENOENT: no such id; -ECONNRESET: the daemon is gone (the id is forgotten). */
 int ttylock_release(struct ttylock *t, uint64_t id);
 
-/* Takes a request back, whatever its state, and forgets the id. Never waits
- * for the daemon. -ENOENT, -ECONNRESET as above. */
+/* Takes a request back, whatever its state, and forgets the id. Waits as
+ * little. -ENOENT, -ECONNRESET as above. */
 int ttylock_cancel(struct ttylock *t, uint64_t id);
 
 /* For a process that talks to the person itself (an interpreter, a menu) while
@@ -192,7 +195,8 @@ int ttylock_list(struct ttylock *t, int timeout_ms,
  * it: before a parent reaps, times out or restarts its children, so that it does
  * not kill one under a person's hands. A terminal on its way from one to the
  * next counts as held. "Below" is as it was when the request was made. Returns 0
- * also where no daemon runs. -ETIMEDOUT, -EINTR, and as ttylock_open(). */
+ * also where no daemon runs. -ETIMEDOUT (always where timeout_ms is 0, for asking
+ * takes time), -EINTR, and as ttylock_open(). */
 int ttylock_wait_idle(int timeout_ms);
 
 /* Whether the process is in a debugger, or waits to be: 1, 0, or as

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-const struct command *const commands[] = {
-    &command_run, &command_exec, &command_debug, &command_status, &command_dump, NULL};
+const struct command *const commands[] = {&command_run, &command_exec, &command_debug,
+    &command_status, &command_dump, &command_shell, NULL};
 
 /* In one write, so that lines of several processes do not mix. */
 static void __attribute__((format(printf, 2, 0)))

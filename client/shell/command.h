@@ -23,7 +23,8 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
-extern const struct command command_run, command_exec, command_debug, command_status, command_dump;
+extern const struct command command_run, command_exec, command_debug, command_status, command_dump,
+    command_shell;
 
 /* The table, ended by NULL. */
 extern const struct command *const commands[];

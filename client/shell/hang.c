@@ -42,9 +42,11 @@ static void look(evutil_socket_t fd, short what, void *arg)
 {
 	struct hang *h = arg;
 	bool traced;
-	uint64_t seen = digest_of_tree(&traced);
 
 	(void)fd, (void)what;
+	if (*h->dumper)
+		return;
+	uint64_t seen = digest_of_tree(&traced);
 	if (seen != h->seen || traced) {
 		h->quiet_ms = 0;
 		h->told = false;
@@ -59,12 +61,12 @@ static void look(evutil_socket_t fd, short what, void *arg)
 		h->quiet_ms = 0;
 }
 
-int hang_watch(
-    struct hang *h, struct event_base *base, int limit_s, bool (*tell)(void *arg), void *arg)
+int hang_watch(struct hang *h, struct event_base *base, int limit_s, const pid_t *dumper,
+    bool (*tell)(void *arg), void *arg)
 {
 	struct timeval tv;
 
-	*h = (struct hang){.limit_ms = limit_s * 1000, .tell = tell, .arg = arg};
+	*h = (struct hang){.limit_ms = limit_s * 1000, .dumper = dumper, .tell = tell, .arg = arg};
 	h->look_ms = h->limit_ms / 4;
 	if (h->look_ms < LOOK_MIN_MS)
 		h->look_ms = LOOK_MIN_MS;

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 
@@ -36,6 +37,8 @@ static int end_interrupted(void)
 
 int main(int argc, char **argv)
 {
+	if (argc == 1 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+		return command_shell.run(&command_shell, argc, argv);
 	if (argc < 2)
 		return complain(EXIT_USAGE, "which command? 'ttylock --help' lists them");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))

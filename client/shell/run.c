@@ -209,22 +209,28 @@ static bool on_hang(void *arg)
 
 /* --- signals -------------------------------------------------------------- */
 
+/* Whether somebody's debugger is in front, which is why our child is stopped. */
+static bool is_debugger_in_front(const struct run *run)
+{
+	pid_t group = run->tty >= 0 ? tcgetpgrp(run->tty) : -1;
+
+	return run->lock && group > 0 && group != getpgrp() && group != run->group &&
+	       !foreground_elsewhere(run->tty, getpid());
+}
+
 static int is_anybody(pid_t pid, void *arg)
 {
 	(void)pid, (void)arg;
 	return 1;
 }
 
-/* Whether somebody's debugger is in front, which is why our child is stopped. Not
- * when that one was killed: who comes next may be in the child's group, and can
- * mend the terminal only if it runs. */
-static bool is_debugger_in_front(const struct run *run)
+/* Who was in front has been killed. Who comes next may be one of the child's
+ * group, and can mend the terminal only if it runs. */
+static bool is_nobody_in_front(const struct run *run)
 {
-	pid_t group = run->tty >= 0 ? tcgetpgrp(run->tty) : -1;
+	pid_t group = tcgetpgrp(run->tty);
 
-	return run->lock && group > 0 && group != getpgrp() && group != run->group &&
-	       procfs_each_of_group(group, is_anybody, NULL) != 0 &&
-	       !foreground_elsewhere(run->tty, getpid());
+	return group > 0 && procfs_each_of_group(group, is_anybody, NULL) == 0;
 }
 
 /* The command is gone: the foreground is ours again, unless a debugger has it. */
@@ -252,7 +258,8 @@ static void reap(struct run *run, bool continued)
 		} else if (run->group) {
 			/* Nobody above could continue it: as the kernel does not stop
 			 * an orphaned group for a key, nor do we. */
-			if (WSTOPSIG(status) != SIGSTOP && !is_debugger_in_front(run))
+			if (WSTOPSIG(status) != SIGSTOP &&
+			    (!is_debugger_in_front(run) || is_nobody_in_front(run)))
 				kill(-run->group, SIGCONT);
 		} else if (!continued && !is_debugger_in_front(run)) {
 			/* The shell that waits for us must see the job stopped;
@@ -378,7 +385,7 @@ static int run_tree(struct run *run)
 	}
 	run->status = start_command(run);
 	if (run->status == 0 && run->hang_s &&
-	    hang_watch(&run->hang, run->base, (int)run->hang_s, on_hang, run) < 0)
+	    hang_watch(&run->hang, run->base, (int)run->hang_s, &run->dumper, on_hang, run) < 0)
 		complain(0, "--dump-on-hang: %s", strerror(ENOMEM));
 	if (run->status == 0)
 		event_base_dispatch(run->base);

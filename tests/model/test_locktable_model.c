@@ -166,7 +166,7 @@ static uint64_t bit(const struct plain *p)
 _Static_assert(PROCESSES *TASKS <= 64, "a set of tasks is a word");
 
 /* Whom each task waits for: all before it in line. wish: a request to be, under
- * that level of its terminal. True: it would wait for itself. */
+ * that level of its terminal, or (under -1) one that is. True: it waits for itself. */
 static bool plain_circle(const struct plain *wish, int under)
 {
 	uint64_t awaited[64] = {0}, reach, before;
@@ -202,6 +202,7 @@ static bool plain_circle(const struct plain *wish, int under)
 
 static struct locktable *table;
 static uint64_t last_id, holds_seen, waits_seen, nested_seen, joined_seen, circles_seen;
+static uint64_t moved_seen, unmoved_seen;
 
 static void grant_check(const struct locktable_grant *g, uint64_t id)
 {
@@ -338,6 +339,64 @@ static void step_release(void)
 		assert_int_equal(got, LOCKTABLE_NOT_FOUND);
 }
 
+/* Moves the one at index `from` of a queue to index `to`. */
+static void queue_move(struct level *l, int from, int to)
+{
+	uint64_t id = l->queue[from];
+
+	queue_remove(l, id);
+	memmove(l->queue + to + 1, l->queue + to, (size_t)(l->queued - to) * sizeof(*l->queue));
+	l->queue[to] = id;
+	l->queued++;
+}
+
+static enum locktable_outcome plain_serve_first(const struct plain *p, uint32_t *position)
+{
+	struct spot *s = &spot[p->terminal];
+
+	*position = 1;
+	for (int i = s->holders; i >= 0; i--) {
+		for (int at = 0; at < s->level[i].queued; at++) {
+			if (s->level[i].queue[at] != p->id)
+				continue;
+			queue_move(&s->level[i], at, 0);
+			if (at == 0 || !plain_circle(p, -1)) {
+				moved_seen += at > 0;
+				return LOCKTABLE_QUEUED;
+			}
+			unmoved_seen++;
+			queue_move(&s->level[i], 0, at);
+			return LOCKTABLE_DEADLOCK;
+		}
+		*position += (uint32_t)s->level[i].queued;
+	}
+	return LOCKTABLE_GRANTED;
+}
+
+static void step_serve_first(void)
+{
+	struct locktable_change c;
+	uint64_t id = plain_count && rand() % 16 ? plain[rand() % plain_count].id
+						 : (uint64_t)rand() % (last_id + 1);
+	const struct plain *p = plain_find(id);
+	uint32_t position = 0;
+	enum locktable_outcome want =
+	    p ? plain_serve_first(p, &position) : LOCKTABLE_NOT_FOUND;
+
+	assert_int_equal(locktable_serve_first(table, id, &c), want);
+	assert_int_equal(c.outcome, want);
+	assert_int_equal(c.grant.request, 0);
+	if (!p)
+		return;
+	assert_int_equal(c.request, id);
+	assert_int_equal(c.owner, p->owner);
+	assert_int_equal(c.terminal, p->terminal);
+	assert_int_equal(c.holder, plain_holder(p->terminal));
+	assert_int_equal(c.waiters, plain_waiters(p->terminal) - !p->holds);
+	if (want == LOCKTABLE_QUEUED)
+		assert_int_equal(c.position, position);
+}
+
 static void step_death(void)
 {
 	struct locktable_change c;
@@ -466,6 +525,8 @@ static void random_operations(void **state)
 
 		if (dice < locks)
 			step_lock();
+		else if (dice < locks + 4)
+			step_serve_first();
 		else if (dice < 88)
 			step_release();
 		else if (dice < 92)
@@ -480,7 +541,8 @@ static void random_operations(void **state)
 	/* It was no idle walk: every way in was taken often. */
 	assert_true(steps < 1000 || (holds_seen > steps / 100 && waits_seen > steps / 100 &&
 					nested_seen > steps / 200 && joined_seen > steps / 1000 &&
-					circles_seen > steps / 1000));
+					circles_seen > steps / 1000 && moved_seen > steps / 1000 &&
+					unmoved_seen > steps / 100000));
 	locktable_free(table);
 }
 

@@ -87,7 +87,9 @@ struct schedule {
 	FILE *out;	 /* for failures; NULL: stderr */
 };
 
+#ifndef SCHEDULE_PATIENCE_MS
 #define SCHEDULE_PATIENCE_MS 20000
+#endif
 
 /* In the actor's run(): what is not so is printed and ends it with status 1. */
 #define ACTOR_EXPECT(what)                                                                         \

@@ -1,5 +1,4 @@
-/* links: tests/schedule/harness.o tests/schedule/stage.o tests/schedule/turn.o client/library.o
- * -l:libprotobuf-nanopb.a */
+/* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* The first of two who wait dies at each moment in which the daemon hands the
  * terminal over: the second gets it, and is told in which order it is. */
 #include <setjmp.h>

@@ -1,5 +1,4 @@
-/* links: tests/schedule/harness.o tests/schedule/stage.o tests/schedule/turn.o client/library.o
- * -l:libprotobuf-nanopb.a */
+/* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* Whatever happens to one who acquires and releases, at whatever moment of it:
  * the next one is granted, and nothing is left. B has the terminal first; A asks
  * for it, and gets it when B is done. */

@@ -1,5 +1,4 @@
-/* links: tests/schedule/harness.o tests/schedule/stage.o client/library.o -l:libprotobuf-nanopb.a
- */
+/* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* Ctrl-C as shields go up and down in other threads: it is kept back as long as
  * one is up, reaches the program's own handler otherwise, and is never lost. */
 #include <setjmp.h>
