@@ -3,7 +3,7 @@
 # The one dependency list: Debian packages for building, running and testing.
 DEPS = gcc clang libclang-rt-14-dev make pkg-config libevent-dev libnanopb-dev nanopb \
 	protobuf-compiler libreadline-dev libjansson-dev libdw-dev libsystemd-dev libcmocka-dev \
-	gdb python3 python3-pexpect procps perl less vim-tiny mandoc
+	gdb python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++
 
 VERSION := 0.1.0
 SONAME  := libttylock.so.0

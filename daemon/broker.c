@@ -351,8 +351,8 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0);
 		break;
 	case BROKER_FORCED:
-		tell_ended(b, k,
-		    held ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED, by);
+		tell_ended(
+		    b, k, held ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED, by);
 		/* fall through */
 	case BROKER_OWN:
 		tell_log(

@@ -42,8 +42,8 @@ struct request {
 	/* Serial numbers of grants: its own, while it holds; that under which it
 	 * waits, or did before that one ended (0: the terminal's own queue). */
 	uint64_t granted, under;
-	uint32_t saved;	   // locktable.saved
-	struct left left;  /* on top of it */
+	uint32_t saved;	  // locktable.saved
+	struct left left; /* on top of it */
 
 	/* waitgraph's: the numbers of the last searches that came by. */
 	uint64_t seen, followed;

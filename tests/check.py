@@ -89,6 +89,7 @@ def steps():
         for script in sorted(glob.glob(f"{ROOT}/tests/e2e/test_*.py")):
             name = os.path.basename(script)[:-3]
             yield name + label, [PYTHON, script], {"BUILD": build_dir, **env}
+    yield "seeded bugs", [PYTHON, "tests/schedule/seeded.py"], {}
 
 
 def main():

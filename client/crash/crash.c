@@ -25,6 +25,7 @@
 #include "notice.h"
 #include "tracer.h"
 #include "solo.h"
+#include "sync_point.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -154,6 +155,7 @@ static void handle(struct solo *solo, pid_t pid, pid_t tid, int sig, siginfo_t *
 		others = freeze_others(sig, solo->room.text, sizeof(solo->room.text));
 		attached = session(solo, sig);
 	}
+	SYNC_POINT("crash.before-restore");
 	sigaction(sig, &before[sig], NULL);
 	strike_again(pid, tid, sig, info);
 	if (attached || others == 0 || before[sig].sa_handler != SIG_DFL) {
@@ -172,6 +174,7 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)context;
+	SYNC_POINT("crash.entered");
 	switch (solo_take(pid, tid, &solo)) {
 	case SOLO_MINE:
 		handle(solo, pid, tid, sig, info);

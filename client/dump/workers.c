@@ -35,18 +35,18 @@ struct worker {
 
 /* --- in the child ----------------------------------------------------------- */
 
-static int write_all(const char *text, size_t len, void *arg)
+static bool write_result(int fd, const json_t *result)
 {
-	const int *fd = arg;
+	char *text = json_dumps(result, JSON_COMPACT);
+	size_t len = text ? strlen(text) : 0;
 
-	while (len > 0) {
-		ssize_t n = write(*fd, text, len);
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, text + done, len - done);
 		if (n < 0)
-			return -1;
-		text += n;
-		len -= (size_t)n;
+			return false;
+		done += (size_t)n;
 	}
-	return 0;
+	return len > 0;
 }
 
 static void worker_main(pid_t parent, pid_t pid, int fd, int timeout_ms)
@@ -59,7 +59,7 @@ static void worker_main(pid_t parent, pid_t pid, int fd, int timeout_ms)
 	if (getppid() != parent)
 		_exit(1);
 	json_t *result = process_dump(pid, deadline_in(timeout_ms));
-	_exit(json_dump_callback(result, write_all, &fd, JSON_COMPACT) < 0);
+	_exit(!write_result(fd, result));
 }
 
 /* --- the result ------------------------------------------------------------- */

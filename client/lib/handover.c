@@ -49,13 +49,13 @@ static int note_stopped(pid_t pid, void *arg)
 	return 0;
 }
 
-/* Who tried to read meanwhile has had its whole group stopped by SIGTTIN. */
+/* Who tried to read meanwhile has had its whole group stopped by SIGTTIN; some of
+ * them may not have run since, to stop. */
 static int continue_if_new(pid_t pid, void *arg)
 {
 	const struct handover *h = arg;
-	struct procfs_stat ps;
 
-	if (procfs_stat(pid, &ps) < 0 || ps.state != 'T')
+	if (!procfs_is_stopped(pid))
 		return 0;
 	for (size_t i = 0; i < h->stopped_count; i++)
 		if (h->stopped[i] == pid)

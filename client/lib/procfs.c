@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,12 +90,28 @@ pid_t procfs_tracer(pid_t pid)
 	return value ? atoi(value) : -ESRCH;
 }
 
-bool procfs_ignores(pid_t pid, int sig)
+static uint64_t signals_of(pid_t pid, const char *name)
 {
 	char buf[4096];
-	const char *value = status_field(buf, sizeof(buf), pid, "\nSigIgn:");
+	const char *value = status_field(buf, sizeof(buf), pid, name);
 
-	return value && (strtoull(value, NULL, 16) >> (sig - 1) & 1);
+	return value ? strtoull(value, NULL, 16) : 0;
+}
+
+bool procfs_is_stopped(pid_t pid)
+{
+	uint64_t stops = 1ull << (SIGTSTP - 1) | 1ull << (SIGTTIN - 1) | 1ull << (SIGTTOU - 1);
+	struct procfs_stat ps;
+
+	/* In this order: what is pending first is a stop afterwards. */
+	if ((signals_of(pid, "\nShdPnd:") | signals_of(pid, "\nSigPnd:")) & stops)
+		return true;
+	return procfs_stat(pid, &ps) == 0 && ps.state == 'T';
+}
+
+bool procfs_ignores(pid_t pid, int sig)
+{
+	return signals_of(pid, "\nSigIgn:") >> (sig - 1) & 1;
 }
 
 bool procfs_has_pending(pid_t pid)

@@ -25,6 +25,9 @@ void procfs_exe(pid_t pid, char *out, size_t size);
 /* Who traces it; 0: nobody; -errno. */
 pid_t procfs_tracer(pid_t pid);
 
+/* Whether it is stopped, or will be as soon as it runs. */
+bool procfs_is_stopped(pid_t pid);
+
 /* Whether it ignores the signal. */
 bool procfs_ignores(pid_t pid, int sig);
 

@@ -1,5 +1,6 @@
 #include "columns.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,8 +116,8 @@ VALUE(asker_command_value)
 
 VALUE(task_value)
 {
-	snprintf(out, size, "%s:%llu", row->entry.task.name,
-	    (unsigned long long)row->entry.task.id);
+	snprintf(
+	    out, size, "%s:%llu", row->entry.task.name, (unsigned long long)row->entry.task.id);
 }
 
 VALUE(under_value)
@@ -173,7 +174,7 @@ static const struct column *column_find(const char *name, size_t len)
 	return NULL;
 }
 
-bool columns_choose(struct columns *c, const char *names, char bad[32])
+int columns_choose(struct columns *c, const char *names, char bad[32])
 {
 	if (*names == '+')
 		names++;
@@ -183,12 +184,14 @@ bool columns_choose(struct columns *c, const char *names, char bad[32])
 		size_t len = strcspn(names, ",");
 		const struct column *column = column_find(names, len);
 
-		snprintf(bad, 32, "%.*s", column ? 0 : (int)(len < 31 ? len : 31), names);
-		if (!column || c->count == COLUMNS_MAX)
-			return false;
+		snprintf(bad, 32, "%.*s", (int)(len < 31 ? len : 31), names);
+		if (!column)
+			return -ENOENT;
+		if (c->count == COLUMNS_MAX)
+			return -E2BIG;
 		c->list[c->count++] = column;
 		if (!names[len])
-			return true;
+			return 0;
 		names += len + 1;
 	}
 }

@@ -27,9 +27,8 @@ struct columns {
 void columns_init(struct columns *c);
 
 /* Takes names with commas between them ("+NAME,..." adds to the usual ones).
- * False, and *bad (of at most 31 bytes) the name that is none, or "" when there
- * are too many. */
-bool columns_choose(struct columns *c, const char *names, char bad[32]);
+ * 0; -ENOENT, and *bad the name that is none, cut at 31 bytes; -E2BIG. */
+int columns_choose(struct columns *c, const char *names, char bad[32]);
 
 void columns_print(FILE *out, const struct columns *c, const struct listing *l);
 

@@ -9,7 +9,8 @@
 #include <sys/wait.h>
 
 const struct command *const commands[] = {&command_run, &command_exec, &command_debug,
-    &command_status, &command_dump, &command_shell, NULL};
+    &command_status, &command_cancel, &command_next, &command_release, &command_skip, &command_wait,
+    &command_dump, &command_shell, NULL};
 
 /* In one write, so that lines of several processes do not mix. */
 static void __attribute__((format(printf, 2, 0)))

@@ -19,7 +19,7 @@ static unsigned kind_of(const char *word, size_t length)
 		const char *word;
 		unsigned kind;
 	} kinds[] = {{"ID", IDS}, {"PID", PIDS}, {"TTY", TERMINALS}, {"TERMINAL", TERMINALS},
-	    {"NAME", NAMES}, {"COMMAND", FILES}, {"FILE", FILES}};
+	    {"PATH", TERMINALS}, {"NAME", NAMES}, {"COMMAND", FILES}, {"FILE", FILES}};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (strlen(kinds[i].word) == length && !memcmp(kinds[i].word, word, length))

@@ -130,11 +130,17 @@ static int debug_in_turn(struct job *j)
 
 static int explain(const struct job *j, int error)
 {
+	char why[128];
+
 	switch (error) {
 	case -EBUSY:
 	case -ETIMEDOUT:
 		return options_conflict(&j->options, error);
 	case -ECANCELED:
+		if (*j->turn.by && !j->turn.ended_by) {
+			snprintf(why, sizeof(why), "its request was cancelled by %s", j->turn.by);
+			complain_of(j, why);
+		}
 		return EXIT_SIGNALLED + SIGINT;
 	case -ESRCH:
 		return j->gate >= 0 ? EXIT_FAILED

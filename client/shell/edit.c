@@ -26,6 +26,8 @@ void edit_init(void)
 	rl_readline_name = "ttylock";
 	rl_catch_signals = 0;
 	rl_catch_sigwinch = 0;
+	rl_instream = stdin; /* for the window's size, before the first line */
+	rl_outstream = stdout;
 }
 
 static void take_line(char *line)
@@ -64,6 +66,8 @@ static void begin_anew(void)
 {
 	rl_free_line_state();
 	rl_callback_sigcleanup();
+	rl_point = rl_end; /* below all of a long one's rows */
+	rl_redisplay();
 	fputs("^C", rl_outstream);
 	rl_crlf();
 	rl_replace_line("", 1);
@@ -147,6 +151,7 @@ int edit_line(struct view *v, struct signals *signals, char **linep)
 	int r = 0;
 
 	view_refresh(v);
+	rl_reset_screen_size();
 	renew_prompt(v);
 	edit.done = false;
 	edit.line = NULL;

@@ -50,8 +50,8 @@ json_t *json_of_listing(const struct greeting *daemon, const struct listing *l)
 	for (size_t i = 0; i < l->count; i++)
 		add(terminals, &l->rows[i]);
 	if (daemon)
-		who = json_pack("{s:i, s:o, s:f}", "pid", (int)daemon->welcome.daemon_pid,
-		    "socket", json_text(daemon->socket), "uptime_s",
+		who = json_pack("{s:i, s:o, s:f}", "pid", (int)daemon->welcome.daemon_pid, "socket",
+		    json_text(daemon->socket), "uptime_s",
 		    (double)daemon->welcome.uptime_ms / 1000);
 	return json_pack("{s:i, s:o, s:o}", "version", 1, "daemon", who, "terminals", terminals);
 }

@@ -92,6 +92,8 @@ static int run_exec(const struct command *self, int argc, char **argv)
 		status = hold_while(&t, argv + optind);
 	else if (r == -EBUSY || r == -ETIMEDOUT)
 		status = options_conflict(&o, r);
+	else if (r == -ECANCELED && *t.by && !t.ended_by)
+		status = complain(EXIT_FAILED, "the request was cancelled by %s", t.by);
 	else if (r == -ECANCELED)
 		status = EXIT_SIGNALLED + (t.ended_by ? t.ended_by : SIGINT);
 	else

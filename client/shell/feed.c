@@ -75,8 +75,7 @@ static int listing_add(struct listing *l, const ttylock_Entry *e)
 	}
 	const struct listing_row *last = l->count ? &l->rows[l->count - 1] : NULL;
 	/* Of several holders the topmost is listed first. */
-	bool below =
-	    last && e->position == 0 && strcmp(last->entry.terminal, e->terminal) == 0;
+	bool below = last && e->position == 0 && strcmp(last->entry.terminal, e->terminal) == 0;
 	l->rows[l->count++] = (struct listing_row){.entry = *e, .below = below};
 	return 0;
 }

@@ -51,9 +51,10 @@ void job_init(struct job *j, struct signals *signals, bool control)
 
 void job_deinit(struct job *j)
 {
-	if (j->stopped) {
-		kill(-j->stopped, SIGHUP);
-		kill(-j->stopped, SIGCONT);
+	while (j->stopped_count > 0) {
+		pid_t pid = j->stopped[--j->stopped_count];
+		kill(-pid, SIGHUP);
+		kill(-pid, SIGCONT);
 	}
 	if (!j->control)
 		return;
@@ -96,7 +97,8 @@ static int await(struct job *j, pid_t pid)
 		if (errno != EINTR)
 			return complain(EXIT_FAILED, "%s", strerror(errno));
 	give(j, getpgrp());
-	j->stopped = WIFSTOPPED(status) ? pid : 0;
+	if (WIFSTOPPED(status))
+		j->stopped[j->stopped_count++] = pid;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	/* Who ends by itself has put its settings back. */
@@ -114,8 +116,8 @@ static int await(struct job *j, pid_t pid)
 
 int job_run(struct job *j, int argc, char **argv)
 {
-	if (j->stopped)
-		return complain(EXIT_FAILED, "one is stopped still: fg lets it go on");
+	if (j->stopped_count == JOB_STOPPED)
+		return complain(EXIT_FAILED, "too many are stopped: fg lets one go on");
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0)
@@ -131,10 +133,9 @@ int job_run(struct job *j, int argc, char **argv)
 
 int job_resume(struct job *j)
 {
-	pid_t pid = j->stopped;
-
-	if (!pid)
+	if (j->stopped_count == 0)
 		return -ESRCH;
+	pid_t pid = j->stopped[--j->stopped_count];
 	give(j, pid);
 	kill(-pid, SIGCONT);
 	return await(j, pid);

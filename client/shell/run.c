@@ -233,6 +233,22 @@ static bool is_nobody_in_front(const struct run *run)
 	return group > 0 && procfs_each_of_group(group, is_anybody, NULL) == 0;
 }
 
+/* Whether the child's stop is one for the shell above. One for being in the
+ * background is not while somebody has the terminal, who continues the child
+ * before releasing that: so if nobody has it, and the child is stopped after
+ * that, it is. */
+static bool is_stop_ours(const struct run *run, int sig)
+{
+	struct holders h = {.run = run};
+
+	if (sig != SIGTTIN && sig != SIGTTOU)
+		return true;
+	if (run->lock && terminal_path(run->tty, h.terminal, sizeof(h.terminal)) == 0 &&
+	    ttylock_list(run->lock, 2000, is_at_terminal, &h) > 0)
+		return false;
+	return procfs_is_stopped(run->child);
+}
+
 /* The command is gone: the foreground is ours again, unless a debugger has it. */
 static void take_back_foreground(const struct run *run)
 {
@@ -261,7 +277,8 @@ static void reap(struct run *run, bool continued)
 			if (WSTOPSIG(status) != SIGSTOP &&
 			    (!is_debugger_in_front(run) || is_nobody_in_front(run)))
 				kill(-run->group, SIGCONT);
-		} else if (!continued && !is_debugger_in_front(run)) {
+		} else if (!continued && !is_debugger_in_front(run) &&
+			   is_stop_ours(run, WSTOPSIG(status))) {
 			/* The shell that waits for us must see the job stopped;
 			 * it continues us, and SIGCONT is passed on. */
 			kill(getpid(), SIGSTOP);

@@ -134,7 +134,9 @@ static int await_end(struct session *s, pid_t pid)
 			if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGINT)
 				end_program(s, pid, (int)info.ssi_signo);
 		if (p[1].fd >= 0 && p[1].revents && is_deprived(t)) {
-			complain(0, "the terminal was taken from pid %d by force", (int)getpid());
+			turn_ask_by(t, t->id);
+			complain(0, "the terminal was taken from pid %d by force: by %s",
+			    (int)getpid(), t->by);
 			kill(-pid, SIGKILL);
 		}
 	}

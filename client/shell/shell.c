@@ -73,6 +73,7 @@ static int serve_person(struct shell *s)
 		history_keep(&s->history, line);
 		execute_lines(s, line);
 		free(line);
+		view_expire(&s->view);
 	}
 	view_deinit(&s->view);
 	return s->errexit ? s->status : r == -EIO || r == -EINTR ? EXIT_SIGNALLED + SIGHUP : 0;

@@ -1,204 +1,229 @@
 /* ttylock status: who has which terminal, who waits, and why. */
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../dump/json.h"
-#include "../lib/lock.h"
+#include "columns.h"
 #include "command.h"
+#include "entry_json.h"
+#include "forest_view.h"
+#include "options.h"
+#include "place.h"
+#include "watch.h"
 
-static const char *reason_name(enum ttylock_reason reason)
-{
-	switch (reason) {
-	case TTYLOCK_BREAKPOINT:
-		return "breakpoint";
-	case TTYLOCK_CRASH:
-		return "crash";
-	default:
-		return "command";
-	}
-}
+/* The status to exit with when what was asked for by --tty or --pid is free. */
+#define EXIT_FREE 1
 
-/* --- the table ------------------------------------------------------------ */
-
-/* Another process's text must not steer the reader's terminal. */
-static void print_escaped(const char *text)
-{
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		if (c < 0x20 || c == 0x7f)
-			printf("\\x%02x", c);
-		else
-			putchar(c);
-	}
-}
-
-static void print_age(uint64_t ms)
-{
-	uint64_t s = ms / 1000;
-	char text[32];
-
-	if (s < 100)
-		snprintf(text, sizeof(text), "%llus", (unsigned long long)s);
-	else if (s < 100 * 60)
-		snprintf(text, sizeof(text), "%llum%02llus", (unsigned long long)s / 60,
-		    (unsigned long long)s % 60);
-	else
-		snprintf(text, sizeof(text), "%lluh%02llum", (unsigned long long)s / 3600,
-		    (unsigned long long)s / 60 % 60);
-	printf("%7s", text);
-}
-
-struct table {
-	unsigned rows;
-	char terminal[64]; /* of the row before */
+struct status {
+	struct columns columns;
+	bool json, tree, watch, table; /* table: an option for the table alone */
+	const char *tty_name;	       /* NULL: all */
+	char tty[PLACE_MAX];
+	long pid; /* 0: all */
 };
 
-/* Of several holders the topmost is listed first. */
-static const char *place_of(const struct ttylock_entry *e, struct table *table, char out[16])
+static bool is_chosen(const struct listing_row *row, void *arg)
 {
-	bool same = strcmp(table->terminal, e->terminal) == 0;
+	const struct status *s = arg;
+	const ttylock_Entry *e = &row->entry;
 
-	snprintf(table->terminal, sizeof(table->terminal), "%s", e->terminal);
-	if (e->position == 0)
-		return same ? "below" : "holds";
-	snprintf(out, 16, "%u", e->position);
-	return out;
+	if (s->tty_name && strcmp(s->tty, e->terminal) != 0)
+		return false;
+	return !s->pid || (!e->hidden && (e->pid == s->pid || e->subject_pid == s->pid));
 }
 
-static int print_row(const struct ttylock_entry *e, void *arg)
-{
-	struct table *table = arg;
-	char number[16];
+/* --- printing --------------------------------------------------------------- */
 
-	if (table->rows++ == 0)
-		printf("%-12s %6s %5s %7s %7s  %-10s %-15s %s\n", "TERMINAL", "ID", "PLACE", "AGE",
-		    "PID", "REASON", "COMMAND", "TEXT");
-	const char *place = place_of(e, table, number);
-	printf("%-12s ", e->terminal);
-	if (e->hidden) {
-		printf("%6s %5s %7s %7s  another user's\n", "-", place, "-", "-");
-		return 0;
-	}
-	printf("%6llu %5s ", (unsigned long long)e->id, place);
-	print_age(e->age_ms);
-	printf(" %7d  %-10s ", (int)(e->subject ? e->subject : e->pid), reason_name(e->reason));
-	print_escaped(e->subject ? e->subject_comm : e->comm);
-	for (size_t n = strlen(e->subject ? e->subject_comm : e->comm); n < 15; n++)
-		putchar(' ');
-	putchar(' ');
-	print_escaped(e->text);
-	putchar('\n');
-	return 0;
+static bool wants_colours(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(no && *no) && term && strcmp(term, "dumb") != 0;
 }
 
-/* --- JSON ----------------------------------------------------------------- */
-
-static json_t *json_request(const struct ttylock_entry *e)
+static int print_json(const struct greeting *daemon, const struct listing *l)
 {
-	if (e->hidden)
-		return json_pack("{s:b, s:i}", "hidden", 1, "position", (int)e->position);
-	return json_pack("{s:I, s:i, s:I, s:o, s:{s:o, s:I}, s:s, s:o, s:i, s:o, s:i, s:f}", "id",
-	    (json_int_t)e->id, "pid", (int)e->pid, "uid", (json_int_t)e->uid, "comm",
-	    json_text(e->comm), "task", "name", json_text(e->task_name), "id",
-	    (json_int_t)e->task_id, "reason", reason_name(e->reason), "text", json_text(e->text),
-	    "subject_pid", (int)e->subject, "subject_comm", json_text(e->subject_comm), "position",
-	    (int)e->position, "age_s", (double)e->age_ms / 1000);
-}
+	json_t *all = json_of_listing(daemon, l);
+	int r = json_dumpf(all, stdout, JSON_INDENT(2));
 
-static json_t *terminal_of(json_t *terminals, const char *path)
-{
-	json_t *last = json_array_get(terminals, json_array_size(terminals) - 1);
-
-	if (last && !strcmp(json_string_value(json_object_get(last, "terminal")), path))
-		return last;
-	last = json_pack(
-	    "{s:o, s:n, s:[], s:[]}", "terminal", json_text(path), "holder", "below", "waiters");
-	json_array_append_new(terminals, last);
-	return last;
-}
-
-static int add_json(const struct ttylock_entry *e, void *arg)
-{
-	json_t *terminal = terminal_of(arg, e->terminal);
-
-	if (e->position == 0 && json_is_null(json_object_get(terminal, "holder")))
-		json_object_set_new(terminal, "holder", json_request(e));
-	else if (e->position == 0)
-		json_array_append_new(json_object_get(terminal, "below"), json_request(e));
-	else
-		json_array_append_new(json_object_get(terminal, "waiters"), json_request(e));
-	return 0;
-}
-
-static int print_json(struct ttylock *t)
-{
-	json_t *daemon = json_null(), *terminals = json_array();
-	int r = 0;
-
-	if (t) {
-		r = ttylock_list(t, 10000, add_json, terminals);
-		daemon = json_pack("{s:i, s:o, s:f}", "pid", (int)t->link->daemon_pid, "socket",
-		    json_text(t->link->socket), "uptime_s", (double)t->link->uptime_ms / 1000);
-	}
-	json_t *all =
-	    json_pack("{s:i, s:o, s:o}", "version", 1, "daemon", daemon, "terminals", terminals);
-	if (r == 0 && json_dumpf(all, stdout, JSON_INDENT(2)) < 0)
-		r = -EIO;
 	putchar('\n');
 	json_decref(all);
-	return r;
+	return r < 0 ? -EIO : 0;
 }
 
-/* --- the command ---------------------------------------------------------- */
-
-static int print_table(struct ttylock *t)
+/* The columns' heads alone would not tell anybody that nothing is held. */
+static bool is_usual(const struct status *s)
 {
-	struct table table = {0};
-	int r = t ? ttylock_list(t, 10000, print_row, &table) : 0;
+	return !s->table && !s->tty_name && !s->pid;
+}
 
-	if (r == 0 && table.rows == 0)
-		puts(t ? "no terminal is held" : "no terminal is held (no daemon runs)");
-	return r;
+static int print(const struct status *s, const struct feed *f, const struct listing *l)
+{
+	struct forest_style style = {.colours = s->columns.colours, .width = s->columns.width};
+
+	if (s->json)
+		return print_json(f->open ? &f->greeting : NULL, l);
+	if (s->tree && (l->count || s->pid))
+		return forest_print(stdout, &style, l, (pid_t)s->pid);
+	if (l->count)
+		columns_print(stdout, &s->columns, l);
+	else if (is_usual(s))
+		puts(f->open ? "no terminal is held" : "no terminal is held (no daemon runs)");
+	return 0;
+}
+
+static int show(struct status *s)
+{
+	struct feed f = {0};
+	struct listing l = {0};
+
+	int r = feed_open(&f);
+	if (r < 0 && r != -ENOENT) /* no daemon: then nothing is held */
+		return complain(EXIT_FAILED, "%s", open_error(r));
+	if (r == 0)
+		r = feed_list(&f, &l);
+	else
+		r = 0;
+	bool any = false;
+	for (size_t i = 0; i < l.count; i++)
+		any = any || is_chosen(&l.rows[i], s);
+	/* A process's tree is drawn with all that are in it. */
+	if (!(s->tree && s->pid))
+		listing_keep(&l, is_chosen, s);
+	if (r == 0)
+		r = print(s, &f, &l);
+	if (r == 0 && fflush(stdout) == EOF)
+		r = -errno;
+	listing_free(&l);
+	feed_close(&f);
+	if (r < 0)
+		return complain(EXIT_FAILED, "status: %s",
+		    r == -ETIMEDOUT ? "the daemon does not answer"
+		    : r == -ESRCH   ? "no such process"
+				    : strerror(-r));
+	return any || (!s->tty_name && !s->pid) ? 0 : EXIT_FREE;
+}
+
+/* --- the command ------------------------------------------------------------ */
+
+enum { OPT_TREE = 256, OPT_TTY, OPT_PID, OPT_WATCH };
+
+static int take_columns(struct status *s, const struct command *self)
+{
+	char bad[32];
+
+	s->table = true;
+	int r = columns_choose(&s->columns, optarg, bad);
+	if (r == 0)
+		return -1;
+	return r == -E2BIG ? complain_usage(self, "too many columns")
+			   : complain_usage(self, "no column '%s'", bad);
+}
+
+static int help(const struct command *self)
+{
+	print_help(self);
+	puts("\nThe columns; the first eight are the usual ones:");
+	columns_help(stdout);
+	puts("\nExit status: 0; with --tty or --pid 0 held, 1 free; 125 ttylock failed; 64 wrong\n"
+	     "command line. No daemon is started: where none runs, nothing is held.");
+	return 0;
+}
+
+static int take_option(struct status *s, const struct command *self, int opt, char **argv)
+{
+	switch (opt) {
+	case 'h':
+		return help(self);
+	case 'J':
+		s->json = true;
+		return -1;
+	case 'o':
+		return take_columns(s, self);
+	case 'n':
+		s->table = s->columns.noheadings = true;
+		return -1;
+	case 'r':
+		s->table = s->columns.raw = true;
+		return -1;
+	case OPT_TREE:
+		s->tree = true;
+		return -1;
+	case OPT_WATCH:
+		s->watch = true;
+		return -1;
+	case OPT_TTY:
+		s->tty_name = optarg;
+		return -1;
+	case OPT_PID:
+		if (parse_number(optarg, 1, INT32_MAX, &s->pid) < 0)
+			return complain_usage(self, "not a pid: '%s'", optarg);
+		return -1;
+	case ':':
+		return complain_usage(self, "'%s' wants a value", argv[optind - 1]);
+	default:
+		return complain_option(self, argv);
+	}
+}
+
+/* 0, or the status to exit with. */
+static int check(struct status *s, const struct command *self)
+{
+	if (s->json && s->table)
+		return complain_usage(self, "-o, -n and -r are for the table, not for --json");
+	if (s->tree && (s->json || s->table || s->watch))
+		return complain_usage(self, "--tree goes with --tty and --pid alone");
+	if (s->watch && !s->json && !isatty(STDOUT_FILENO))
+		return complain_usage(self, "--watch needs a terminal, or --json");
+	if (s->tty_name && !place_named(s->tty_name, s->tty))
+		return complain(EXIT_FAILED, "status: no such terminal: '%s'", s->tty_name);
+	return 0;
 }
 
 static int run_status(const struct command *self, int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'J'}, {0}};
-	struct ttylock *t = NULL;
-	bool json = false;
-	int opt;
+	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
+	    {"json", no_argument, NULL, 'J'}, {"output", required_argument, NULL, 'o'},
+	    {"noheadings", no_argument, NULL, 'n'}, {"raw", no_argument, NULL, 'r'},
+	    {"tree", no_argument, NULL, OPT_TREE}, {"tty", required_argument, NULL, OPT_TTY},
+	    {"pid", required_argument, NULL, OPT_PID}, {"watch", no_argument, NULL, OPT_WATCH},
+	    {0}};
+	struct status s = {0};
+	int opt, r;
 
-	while ((opt = getopt_long(argc, argv, "+:hJ", longs, NULL)) != -1) {
-		if (opt == 'h')
-			return print_help(self);
-		if (opt != 'J')
-			return complain_option(self, argv);
-		json = true;
-	}
+	setlocale(LC_CTYPE, "");
+	columns_init(&s.columns);
+	while ((opt = getopt_long(argc, argv, "+:hJo:nr", longs, NULL)) != -1)
+		if ((r = take_option(&s, self, opt, argv)) >= 0)
+			return r;
 	if (optind != argc)
 		return complain_usage(self, "it takes no argument '%s'", argv[optind]);
-
-	int r = ttylock_open(&t, TTYLOCK_NO_TERMINAL, 0);
-	if (r < 0 && r != -ENOENT) /* no daemon: then nothing is held */
-		return complain(EXIT_FAILED, "%s", open_error(r));
-	r = json ? print_json(t) : print_table(t);
-	ttylock_close(t);
-	if (r == 0 && fflush(stdout) == EOF)
-		r = -errno;
-	return r < 0 ? complain(EXIT_FAILED, "status: %s", strerror(-r)) : 0;
+	if ((r = check(&s, self)) > 0)
+		return r;
+	s.columns.colours = wants_colours();
+	s.columns.width = screen_width();
+	if (!s.watch)
+		return show(&s);
+	struct watch w = {.columns = s.columns, .keep = is_chosen, .arg = &s};
+	return s.json ? watch_json(&w) : watch_screen(&w);
 }
 
 const struct command command_status = {
     .name = "status",
     .arguments = "[OPTION]...",
     .summary = "Show who has which terminal, who waits for it, and why",
-    .help = "  -J, --json   one JSON object instead of a table\n"
-	    "\nExit status: 0; 125 ttylock failed; 64 wrong command line.\n",
+    .help = "  -o, --output COLUMNS   which columns, with commas between; +COLUMNS: besides\n"
+	    "                         the usual ones\n"
+	    "  -n, --noheadings       no line of headings\n"
+	    "  -r, --raw              one blank between columns, none inside them\n"
+	    "  -J, --json             one JSON object instead of a table\n"
+	    "      --tree             the processes as a tree, holder and waiters marked\n"
+	    "      --tty PATH         of that terminal alone\n"
+	    "      --pid PID          of what that process asked for, or is asked for it, alone\n"
+	    "      --watch            a screen that follows the changes; with --json a line\n"
+	    "                         for each event\n",
     .run = run_status,
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,6 +145,15 @@ static void note_down(struct turn *t)
 	handover_begin(&t->handover, t->lock->tty, home);
 }
 
+void turn_ask_by(struct turn *t, uint64_t id)
+{
+	ttylock_LockStatus last;
+
+	*t->by = '\0';
+	if (lock_last(t->lock, id, &last) == 0)
+		snprintf(t->by, sizeof(t->by), "%s", last.by);
+}
+
 int turn_take(struct turn *t, const struct ttylock_wish *wish, int timeout_ms)
 {
 	struct wait w = {.turn = t, .deadline = deadline_in(timeout_ms)};
@@ -154,6 +164,7 @@ int turn_take(struct turn *t, const struct ttylock_wish *wish, int timeout_ms)
 			return r;
 		r = wait_granted(&w);
 		if (r < 0) {
+			turn_ask_by(t, w.id);
 			ttylock_cancel(t->lock, w.id);
 			return r;
 		}

@@ -17,6 +17,7 @@ struct turn {
 	struct handover handover;
 	struct signals *signals;
 	int ended_by; /* the signal that ended the wait, after -ECANCELED; 0 */
+	char by[96];  /* who else ended it, for people; "": nobody */
 	pid_t job;    /* whose job must be in the foreground */
 	int subject;  /* a pidfd: when that process ends, so does the wait; -1 */
 };
@@ -31,6 +32,9 @@ int turn_take(struct turn *t, const struct ttylock_wish *wish, int timeout_ms);
 
 /* Lets what we start ask for the terminal on top of us. */
 void turn_pass_on(struct turn *t);
+
+/* Who else has ended the request, into t->by. */
+void turn_ask_by(struct turn *t, uint64_t id);
 
 /* Gives pgrp the terminal, and leaves word of it with the daemon. */
 void turn_give(struct turn *t, pid_t pgrp);

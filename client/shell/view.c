@@ -114,3 +114,9 @@ int view_refresh(struct view *v)
 		look(v);
 	return !v->lock || v->stale ? deadline_left(v->next) : -1;
 }
+
+void view_expire(struct view *v)
+{
+	v->stale = true;
+	v->next = 0;
+}

@@ -40,4 +40,7 @@ int view_fd(const struct view *v);
  * even though view_fd() is silent, or -1. */
 int view_refresh(struct view *v);
 
+/* Has the next one look at once: for what we have done ourselves. */
+void view_expire(struct view *v);
+
 #endif

@@ -35,7 +35,7 @@ def eight_threads_mixed_with_forks(stage):
 def two_processes_of_four_threads(stage):
     shared = stage.write("shared", "\0" * 4096, 0o600)
     run = f"{CHURN} 4 {ROUNDS or 1000} {shared}"
-    t = stage.spawn("/bin/bash", "-c", f"trap '' INT; {run} & {run} & wait -n && wait -n",
+    t = stage.spawn("/bin/bash", "-c", f"trap '' INT; {run} & one=$!; {run} & wait $one && wait $!",
                     timeout=LIMIT)
     status = t.finish()
     assert status == 0, status

@@ -380,8 +380,7 @@ static void step_serve_first(void)
 						 : (uint64_t)rand() % (last_id + 1);
 	const struct plain *p = plain_find(id);
 	uint32_t position = 0;
-	enum locktable_outcome want =
-	    p ? plain_serve_first(p, &position) : LOCKTABLE_NOT_FOUND;
+	enum locktable_outcome want = p ? plain_serve_first(p, &position) : LOCKTABLE_NOT_FOUND;
 
 	assert_int_equal(locktable_serve_first(table, id, &c), want);
 	assert_int_equal(c.outcome, want);

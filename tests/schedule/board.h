@@ -30,6 +30,7 @@ struct board_slot {
 	_Atomic uint32_t reached;  /* how many of its stops it has come to */
 	_Atomic uint32_t answered; /* nudges */
 	_Atomic char last[BOARD_NAME];
+	_Atomic bool unstarted; /* its program could not be executed */
 
 	/* Written by whoever sees its end: exit status, or -signal. */
 	_Atomic int result;

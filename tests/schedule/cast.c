@@ -46,6 +46,7 @@ static int become_program(const struct cast_member *m)
 		return 126;
 	execvp(m->actor->argv[0], (char *const *)m->actor->argv);
 	perror(m->actor->argv[0]);
+	m->slot->unstarted = true;
 	return 127;
 }
 

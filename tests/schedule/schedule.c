@@ -42,6 +42,9 @@ static bool look_again(struct run *r, uint32_t seen)
 {
 	int left = deadline_left(r->deadline);
 
+	for (uint32_t i = 0; i < r->board->n_slots; i++)
+		if (r->board->slots[i].ended && r->board->slots[i].unstarted)
+			return fail(r, "a program cannot be executed");
 	if (left == 0)
 		return fail(r, "not in time");
 	board_await(r->board, seen, left);

@@ -1,5 +1,5 @@
-"""Known bugs, put back one at a time: each is caught by the schedule that is
-about it, and by that schedule without the bug, nothing is.
+"""Known bugs, put back one at a time, each caught by the schedule that is about
+it; without them the same schedules pass.
 
     seeded.py
 

@@ -267,8 +267,9 @@ bool stage_is_left(void *context)
 
 bool stage_is_clear(void *context)
 {
-	return complain(next_is_granted(), "the next one is not granted") &
-	       complain(await(&(struct wanted){0}), "somebody holds or waits") &
-	       complain(daemon_has_closed(), "the daemon has other descriptors than before") &
-	       stage_is_left(context);
+	bool free = complain(next_is_granted(), "the next one is not granted");
+	bool empty = complain(await(&(struct wanted){0}), "somebody holds or waits");
+	bool closed = complain(daemon_has_closed(), "the daemon has other descriptors than before");
+
+	return stage_is_left(context) && free && empty && closed;
 }

@@ -332,6 +332,21 @@ static void test_other_end(void **state)
 	    (const char *const[]){"it has ended instead", "A: has ended with status 3", NULL});
 }
 
+/* At once, whoever waits for whom. */
+static void test_no_such_program(void **state)
+{
+	static const char *const absent[] = {"/nonexistent", NULL};
+	static const struct schedule s = {
+	    .title = "waits for what cannot come",
+	    .actors = {{"A", PROGRAM, .argv = absent}, {"ghost", FOUND}},
+	    .steps = {{"A", GO}, {"ghost", UNTIL, "ghost.there"}},
+	};
+
+	(void)state;
+	assert_complains(&s, (const char *const[]){"a program cannot be executed",
+				 "A: has ended with status 127", NULL});
+}
+
 static void test_wrong_schedules(void **state)
 {
 	static const struct schedule nobody = {
@@ -374,6 +389,7 @@ int main(void)
 	    cmocka_unit_test(test_ignored_signal),
 	    cmocka_unit_test(test_step_that_does_not_come),
 	    cmocka_unit_test(test_other_end),
+	    cmocka_unit_test(test_no_such_program),
 	    cmocka_unit_test(test_wrong_schedules),
 	};
 

@@ -5,7 +5,8 @@ table of them.
     generate.py TTYLOCK DIRECTORY
 
 What follows an option or a command is completed by the name that the help gives
-it: COMMAND, PID, ID, FILE; anything else (TEXT, SECS, N) is not.
+it: COMMAND, PID, ID, FILE, PATH; COLUMNS are those that the same help lists;
+anything else (TEXT, SECS, N) is not completed.
 """
 import os
 import re
@@ -14,7 +15,7 @@ import sys
 from collections import namedtuple
 
 Option = namedtuple("Option", "short long value summary")  # "-w" or "", "--x" or "", "SECS" or ""
-Command = namedtuple("Command", "name summary operand options")
+Command = namedtuple("Command", "name summary operand options columns")
 
 OPTION = re.compile(r" {2,}(-\w)?(?:, +)?(--[a-z][a-z-]*)?(?:[ =]([A-Z][A-Z|]*))?(?: {2,}(.*))?$")
 OF_ALL = Option("-h", "--help", "", "Show help")
@@ -49,7 +50,8 @@ def commands_of(ttylock):
     for name, summary in re.findall(r"^  ([a-z][a-z-]*) +(\S.*)$", help_of(ttylock), re.M):
         text = help_of(ttylock, name)
         usage = text.splitlines()[0].partition(name)[2]
-        yield Command(name, summary, operand_of(usage), [*options_of(text), OF_ALL])
+        columns = re.findall(r"^  ([A-Z]+) +\S", text, re.M)
+        yield Command(name, summary, operand_of(usage), [*options_of(text), OF_ALL], columns)
 
 
 def names(option):
@@ -68,7 +70,8 @@ def bash(commands):
         valued = [(n, o.value) for o in c.options if o.value for n in names(o)]
         words = " ".join(o.long or o.short for o in c.options)
         kinds = " ".join(f"{n}:{value}" for n, value in valued)
-        cases += f"\t{c.name}) options='{words}' valued='{kinds}' operand={c.operand} ;;\n"
+        columns = f" columns='{' '.join(c.columns)}'" if c.columns else ""
+        cases += f"\t{c.name}) options='{words}' valued='{kinds}' operand={c.operand}{columns} ;;\n"
     words = " ".join([c.name for c in commands] + [o.long for o in OF_NONE])
     return f"""# Completion of ttylock(1) for bash. Generated.
 
@@ -85,7 +88,14 @@ _ttylock_value()
 	case $1 in
 	PID) COMPREPLY=($(compgen -W "$(ps -u "$EUID" -o pid=)" -- "$cur")) ;;
 	ID*) COMPREPLY=($(compgen -W "$(_ttylock_ids)" -- "$cur")) ;;
-	FILE)
+	COLUMNS)
+		local before=
+		[[ $cur == *,* ]] && before=${{cur%,*}},
+		[[ $cur == +* && ! $before ]] && before=+
+		compopt -o nospace 2>/dev/null
+		COMPREPLY=($(compgen -P "$before" -W "$columns" -- "${{cur#"$before"}}"))
+		;;
+	FILE | PATH)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
@@ -106,7 +116,7 @@ _ttylock_program()
 
 _ttylock()
 {{
-	local cur=${{COMP_WORDS[COMP_CWORD]}} options= valued= operand= word i=2 of= ended=
+	local cur=${{COMP_WORDS[COMP_CWORD]}} options= valued= operand= columns= word i=2 of= ended=
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
@@ -155,12 +165,15 @@ complete -F _ttylock ttylock
 
 # --- zsh ----------------------------------------------------------------------
 
-ZSH_ACTION = {"PID": "_pids", "ID": "_ttylock_ids", "FILE": "_files"}
+ZSH_ACTION = {"PID": "_pids", "ID": "_ttylock_ids", "FILE": "_files", "PATH": "_files"}
 
 
-def zsh_option(o):
+def zsh_option(o, columns):
     summary = re.sub(r"([\[\]:\\])", r"\\\1", o.summary)
-    value = f":{o.value}:{ZSH_ACTION.get(o.value.split('|')[0], ' ')}" if o.value else ""
+    action = ZSH_ACTION.get(o.value.split("|")[0], " ")
+    if o.value == "COLUMNS":
+        action = "_values -s , column " + " ".join(columns)
+    value = f":{o.value}:{action}" if o.value else ""
     excluded = "(" + ("- *" if o == OF_ALL else " ".join(names(o))) + ")"
     for name in names(o):
         assign = "" if not o.value else "=" if name.startswith("--") else "+"
@@ -170,7 +183,7 @@ def zsh_option(o):
 def zsh(commands):
     cases = ""
     for c in commands:
-        specs = [s for o in c.options for s in zsh_option(o)]
+        specs = [s for o in c.options for s in zsh_option(o, c.columns)]
         if c.operand == "COMMAND":
             specs += ["'(-)1:command: _command_names -e'", "'*::argument: _normal'"]
         elif c.operand:
@@ -218,13 +231,15 @@ _ttylock "$@"
 FISH_VALUES = {"PID": "(__fish_complete_pids)", "ID": "(__ttylock_ids)"}
 
 
-def fish_option(o):
+def fish_option(o, columns=()):
     flags = (f" -s {o.short[1:]}" if o.short else "") + (f" -l {o.long[2:]}" if o.long else "")
     kind = o.value.split("|")[0]
-    if kind == "FILE":
+    if kind in ("FILE", "PATH"):
         flags += " -r -F"
     elif kind:
         flags += " -x"
+    if kind == "COLUMNS":
+        flags += f" -a '(__fish_append , {' '.join(columns)})'"
     if kind in FISH_VALUES:
         flags += f" -a '{FISH_VALUES[kind]}'"
     return f"{flags} -d {quoted(o.summary)}"
@@ -238,7 +253,7 @@ def fish(commands):
     for c in commands:
         lines.append("")
         where = f"complete -c ttylock -n '__ttylock_in {c.name}'"
-        lines += [where + fish_option(o) for o in c.options]
+        lines += [where + fish_option(o, c.columns) for o in c.options]
         if c.operand == "COMMAND":
             valued = " ".join(n for o in c.options if o.value for n in names(o))
             lines.append(f"{where} -x -a '(__fish_complete_subcommand --fcs-skip=2 {valued})'")

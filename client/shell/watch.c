@@ -1,0 +1,287 @@
+#include "watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "../lib/deadline.h"
+#include "command.h"
+#include "entry_json.h"
+
+#define RETRY_MS 200
+#define AGE_MS	 1000 /* the ages on the screen grow */
+#define REST_MS	 50   /* between two pictures, however fast things change */
+
+static struct winsize screen(void)
+{
+	struct winsize ws = {0};
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) < 0)
+		return (struct winsize){0};
+	return ws;
+}
+
+unsigned screen_width(void)
+{
+	return screen().ws_col;
+}
+
+unsigned screen_height(void)
+{
+	return screen().ws_row;
+}
+
+static bool is_absence(int error)
+{
+	return error == -ENOENT || error == -ECONNRESET || error == -ETIMEDOUT;
+}
+
+/* --- lines ------------------------------------------------------------------ */
+
+struct lines {
+	struct watch *watch;
+	bool back; /* said */
+	int error;
+};
+
+static void put_line(struct lines *lines, const char *name, const ttylock_Entry *e)
+{
+	json_t *event = json_of_event(name, e);
+
+	if (json_dumpf(event, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF ||
+	    fflush(stdout) == EOF)
+		lines->error = -EIO;
+	json_decref(event);
+}
+
+static void say_back(struct lines *lines)
+{
+	if (!lines->back)
+		put_line(lines, "back", NULL);
+	lines->back = true;
+}
+
+static const char *event_name(ttylock_EventKind kind)
+{
+	switch (kind) {
+	case ttylock_EventKind_EVENT_QUEUED:
+		return "queued";
+	case ttylock_EventKind_EVENT_GRANTED:
+		return "granted";
+	case ttylock_EventKind_EVENT_RELEASED:
+		return "released";
+	case ttylock_EventKind_EVENT_CANCELLED:
+		return "cancelled";
+	case ttylock_EventKind_EVENT_DIED:
+		return "died";
+	case ttylock_EventKind_EVENT_MOVED:
+		return "moved";
+	case ttylock_EventKind_EVENT_LOST:
+		return "missed";
+	default:
+		return NULL;
+	}
+}
+
+static void on_line_event(const ttylock_Event *event, void *arg)
+{
+	struct lines *lines = arg;
+	const char *name = event_name(event->kind);
+	struct listing_row row = {.entry = event->entry};
+
+	say_back(lines);
+	if (!event->has_entry && name)
+		put_line(lines, name, NULL);
+	else if (name && lines->watch->keep(&row, lines->watch->arg))
+		put_line(lines, name, &event->entry);
+}
+
+/* One daemon, to its end. The list is for its answer alone: from then on nothing
+ * is missed. */
+static int follow_lines(struct lines *lines, struct feed *f)
+{
+	struct listing l = {0};
+
+	f->on_event = on_line_event;
+	f->arg = lines;
+	int r = feed_watch(f);
+	if (r == 0)
+		r = feed_list(f, &l);
+	listing_free(&l);
+	if (r == 0)
+		say_back(lines);
+	while ((r == 0 || r == -EINTR) && lines->error == 0)
+		r = feed_wait(f, -1);
+	return lines->error ? lines->error : r;
+}
+
+int watch_json(struct watch *w)
+{
+	struct lines lines = {.watch = w, .back = true};
+
+	for (;;) {
+		struct feed f = {0};
+		int r = feed_open(&f);
+		bool found = r == 0;
+
+		if (found) {
+			lines.back = false;
+			r = follow_lines(&lines, &f);
+		}
+		feed_close(&f);
+		if (lines.error)
+			return complain(EXIT_FAILED, "status: cannot write");
+		if (!is_absence(r))
+			return complain(EXIT_FAILED, "%s", open_error(r));
+		/* Once, whether it has gone or was never there. */
+		if (lines.back)
+			put_line(&lines, "lost", NULL);
+		lines.back = false;
+		poll(NULL, 0, RETRY_MS);
+	}
+}
+
+/* --- the screen ------------------------------------------------------------- */
+
+static volatile sig_atomic_t ended_by;
+
+static void on_end(int sig)
+{
+	ended_by = sig;
+}
+
+static void on_resize(int sig)
+{
+	(void)sig;
+}
+
+static void handle_signals(void)
+{
+	/* No SA_RESTART: they end what waits. */
+	struct sigaction end = {.sa_handler = on_end}, resize = {.sa_handler = on_resize};
+
+	ended_by = 0;
+	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGTERM, &end, NULL);
+	sigaction(SIGHUP, &end, NULL);
+	sigaction(SIGWINCH, &resize, NULL);
+}
+
+static void on_screen_event(const ttylock_Event *event, void *arg)
+{
+	(void)event, (void)arg; /* what counts is that there is something new */
+}
+
+/* Lines end by clearing what was there before. */
+static void show(const char *text)
+{
+	fputs("\033[H", stdout);
+	for (; *text; text++) {
+		if (*text == '\n')
+			fputs("\033[K\r", stdout);
+		putchar(*text);
+	}
+	fputs("\033[J", stdout);
+	fflush(stdout);
+}
+
+static void put_title(
+    FILE *out, const struct watch *w, const struct feed *f, const struct listing *l)
+{
+	char title[128];
+	size_t holders = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		holders += l->rows[i].entry.position == 0;
+	if (f->open)
+		snprintf(title, sizeof(title), "ttylock: %zu %s, %zu %s; Ctrl-C ends", holders,
+		    holders == 1 ? "holds" : "hold", l->count - holders,
+		    l->count - holders == 1 ? "waits" : "wait");
+	else
+		snprintf(title, sizeof(title),
+		    "ttylock: no daemon runs, so no terminal is held; Ctrl-C ends");
+	put_harmless(out, title, w->columns.width);
+	fputs("\n\n", out);
+}
+
+static void draw(struct watch *w, const struct feed *f, struct listing *l)
+{
+	unsigned height = screen_height();
+	size_t rows = height > 5 ? height - 5 : 1, more = l->count > rows ? l->count - rows : 0;
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return;
+	w->columns.width = screen_width();
+	put_title(out, w, f, l);
+	l->count -= more;
+	if (l->count)
+		columns_print(out, &w->columns, l);
+	l->count += more;
+	if (more)
+		fprintf(out, "... and %zu more\n", more);
+	fclose(out);
+	show(text);
+	free(text);
+}
+
+static int look(struct watch *w, struct feed *f)
+{
+	struct listing l = {0};
+	int r = 0;
+
+	if (!f->open) {
+		r = feed_open(f);
+		f->on_event = on_screen_event;
+		if (r == 0)
+			r = feed_watch(f);
+	}
+	if (r == 0)
+		r = feed_list(f, &l);
+	if (r < 0 && r != -EINTR)
+		feed_close(f);
+	if (r == 0 || !f->open) {
+		listing_keep(&l, w->keep, w->arg);
+		draw(w, f, &l);
+	}
+	listing_free(&l);
+	return r;
+}
+
+static int follow_screen(struct watch *w)
+{
+	struct feed f = {0};
+	int r = 0;
+
+	while (!ended_by && (r == 0 || r == -EINTR || is_absence(r))) {
+		r = look(w, &f);
+		if (ended_by)
+			break;
+		if (f.open) {
+			poll(NULL, 0, REST_MS);
+			feed_wait(&f, deadline_in(AGE_MS));
+		} else {
+			poll(NULL, 0, RETRY_MS);
+		}
+	}
+	feed_close(&f);
+	return ended_by ? 0 : r;
+}
+
+int watch_screen(struct watch *w)
+{
+	handle_signals();
+	fputs("\033[?1049h\033[?25l", stdout);
+	int r = follow_screen(w);
+	fputs("\033[?25h\033[?1049l", stdout);
+	fflush(stdout);
+	if (r < 0)
+		return complain(EXIT_FAILED, "%s", open_error(r));
+	return ended_by == SIGINT ? EXIT_INTERRUPTED : EXIT_SIGNALLED + ended_by;
+}
