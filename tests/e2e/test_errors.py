@@ -91,7 +91,6 @@ def listener(path, answer, close=True):
 @test
 def the_command_line(stage):
     table = [
-        ([], "which command"),
         (["frob"], "no command 'frob'"),
         (["--frob"], "no command '--frob'"),
         (["run"], "run: which command"),
@@ -124,6 +123,8 @@ def the_command_line(stage):
     with holding(stage):
         for args, pattern in table:
             fails(stage, args, 64, pattern)
+    nothing = stage.ttylock()  # on a terminal that is the shell
+    assert nothing.returncode == 64 and "which command" in nothing.stderr, nothing
 
 
 @test
