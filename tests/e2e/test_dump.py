@@ -463,12 +463,25 @@ def sigusr1_dumps_a_process_of_the_tree(stage):
     release(t)
 
 
+def is_of_busy(text):
+    """Whether a dump shows what the program is at. It starts threads without end, and nobody can tell from
+    within clone3() what called it; but our handler's own clone() must never be met."""
+    assert not re.search(r" in (__)?clone\b", text), text
+    return " in compute at busy.c:" in text
+
+
 @test
 def sigusr1_dumps_a_program_that_has_installed_it_without_run(stage):
     t, pid = start(stage, BUSY, "install", env=LIBTTYLOCK)
-    os.kill(pid, signal.SIGUSR1)
-    shown = report_shown(t)
-    assert f"busy (pid {pid})" in shown and " in compute at busy.c:" in shown, shown
+    for _ in range(10):
+        until(lambda: not stage.named("ttylock"), "the end of the dump before it")
+        os.kill(pid, signal.SIGUSR1)
+        shown = report_shown(t)
+        assert f"busy (pid {pid})" in shown, shown
+        if is_of_busy(shown):
+            break
+    else:
+        raise AssertionError(shown)
     os.kill(pid, signal.SIGTERM)
     assert t.finish() == 0, t.before
 
@@ -480,12 +493,18 @@ def without_a_terminal_it_goes_to_standard_error(stage):
                          start_new_session=True)
     stage.pids.add(p.pid)
     assert p.stdout.readline() == f"ready {p.pid}\n"
-    p.send_signal(signal.SIGUSR1)
-    lines = []
-    while not lines or not re.fullmatch(END, lines[-1]):
-        lines.append(p.stderr.readline())
-        assert lines[-1], lines
-    assert re.fullmatch(HEAD, lines[0]) and any(" in compute at busy.c:" in line for line in lines), lines
+    for _ in range(10):
+        until(lambda: not stage.named("ttylock"), "the end of the dump before it")
+        p.send_signal(signal.SIGUSR1)
+        lines = []
+        while not lines or not re.fullmatch(END, lines[-1]):
+            lines.append(p.stderr.readline())
+            assert lines[-1], lines
+        assert re.fullmatch(HEAD, lines[0]), lines
+        if is_of_busy("".join(lines)):
+            break
+    else:
+        raise AssertionError(lines)
     p.terminate()
     out, err = p.communicate(timeout=TIMEOUT)
     assert p.returncode == 0 and not err, (out, err)

@@ -421,6 +421,8 @@ def windows_of_any_width(stage):
                12: r"^\(0\)> ", 4: "^> "}
     for term in ("xterm", "dumb"):
         for columns, prompt in prompts.items():
+            if (term, columns) == ("dumb", 4):
+                continue  # readline's own scrolling has no room left for a prompt
             t, s = shell(stage, term=term, columns=columns)
             s.has(prompt + "$")
             t.send("x" * 2 * columns)
