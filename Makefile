@@ -55,7 +55,7 @@ preload_o := $(PRELOAD:%=$(BUILD)/client/preload/%.o)
 dump_o    := $(DUMP:%=$(BUILD)/client/dump/%.o)
 shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
 
-.PHONY: all deps demo check unit e2e san clang fuzz model install uninstall clean
+.PHONY: all deps demo check san fuzz model bench install uninstall deb clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/ttylock $(BUILD)/ttylockd $(BUILD)/libttylock.so $(BUILD)/libttylock-preload.so \
@@ -124,6 +124,10 @@ demo: deps
 check: deps
 	@/usr/bin/python3 tests/check.py
 
+# The part of `make check` that runs under ASan and UBSan.
+san: deps
+	@/usr/bin/python3 tests/check.py "under ASan"
+
 # --- tests, one by one ----------------------------------------------------
 
 include tests/tests.mk
@@ -163,6 +167,19 @@ install: all
 uninstall:
 	rm -f $(installed:%=$(DESTDIR)%)
 	rmdir $(DESTDIR)$(helpdir) 2>/dev/null || true
+
+# One binary package of what `make install` installs.
+deb: all
+	rm -rf $(BUILD)/deb
+	$(MAKE) --no-print-directory install DESTDIR=$(BUILD)/deb prefix=/usr
+	install -d $(BUILD)/deb/DEBIAN
+	printf '%s\n' 'Package: ttylock' 'Version: $(VERSION)' 'Architecture: $(shell dpkg --print-architecture)' \
+		'Maintainer: The ttylock developers <ttylock@localhost>' 'Section: devel' 'Priority: optional' \
+		'Depends: gdb, libc6, libdw1, libevent-core-2.1-7, libjansson4, libreadline8, libsystemd0' \
+		'Description: take turns at a terminal' \
+		' Each crash of a process tree gets the debugger on the terminal, one at a time.' \
+		>$(BUILD)/deb/DEBIAN/control
+	dpkg-deb --root-owner-group --build $(BUILD)/deb $(BUILD)/ttylock_$(VERSION).deb
 
 clean:
 	rm -rf build

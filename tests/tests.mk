@@ -55,3 +55,26 @@ $(BUILD)/tests/library/%: tests/library/%.c $(BUILD)/libttylock.so
 		-o $@ $< -pthread -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/../..'
 
 tests: $(patsubst tests/library/%.c,$(BUILD)/tests/library/%,$(wildcard tests/library/*.c))
+
+# --- longer runs ------------------------------------------------------------
+
+FUZZ_SECONDS ?= 60
+$(BUILD)/tests/fuzz_frame: tests/fuzz/fuzz_frame.c proto/frame.c $(BUILD)/gen/ttylock.pb.c
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		-o $@ $^ $(NANOPB)
+
+fuzz: $(BUILD)/tests/fuzz_frame
+	@mkdir -p $(BUILD)/corpus/frame
+	$< -max_total_time=$(FUZZ_SECONDS) -max_len=1100 -print_final_stats=1 $(BUILD)/corpus/frame
+
+# The lock table against its naive reference, ten times as long as in `make check`.
+model: $(BUILD)/tests/test_locktable_model
+	TTYLOCK_MODEL_STEPS=10000000 $<
+
+$(BUILD)/tests/bench_cycle: tests/bench/bench_cycle.c $(BUILD)/libttylock.so
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(cflags) -o $@ $< -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/..'
+
+bench: $(BUILD)/tests/bench_cycle $(BUILD)/ttylockd
+	@script -qec $< /dev/null

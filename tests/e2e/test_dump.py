@@ -261,7 +261,8 @@ def sigusr1_to_run_dumps_the_tree_to_the_terminal_and_a_file(stage):
 
 @test
 def the_tree_is_dumped_from_within_it_without_a_pid(stage):
-    t = stage.sh(f"{BUSY} handler & b=$!; {TTYLOCK} dump; kill $b; wait $b; exit 3")
+    t = stage.sh(f"mkfifo said; {BUSY} handler >said & b=$!; exec 9<said; read ready <&9;"
+                 f"{TTYLOCK} dump; kill $b; wait $b; exit 3")
     shown = report_shown(t)
     names = re.findall(r"^(?:[|` -]*)(\w+) \(pid \d+\): ", shown, re.M)
     assert names == ["sh", "busy"], shown
