@@ -65,7 +65,8 @@ class Screen:
 
 def shell(stage, *args, term="xterm", columns=160, env=None, argv=None):
     """A shell on a terminal of its own, and its screen."""
-    script = f'stty cols {columns}; exec "$@"'
+    # The pty's size is set from outside, perhaps after the start: not before that.
+    script = f'until [ "$(stty size)" = "40 160" ]; do :; done; stty cols {columns}; exec "$@"'
     t = stage.spawn("/bin/sh", "-c", script, "-", *(argv or (TTYLOCK, "shell", *args)),
                     env={"TERM": term, **(env or {})})
     return t, Screen(t, columns)
