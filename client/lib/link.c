@@ -50,6 +50,7 @@ static void after_fork_child(void)
 			if (q->state == TTYLOCK_GRANTED && q->last.token.size == INHERIT_TOKEN)
 				inherit_remember(q->last.token.bytes);
 		pthread_mutex_init(&l->lock, NULL);
+		l->inherited = true;
 		close(l->nudge);
 	}
 	links.first = NULL;
@@ -150,10 +151,23 @@ int link_get(struct link **outp, unsigned flags)
 	return r;
 }
 
+/* The memory of a copy of the parent's; all else of it is closed already. */
+static void put_inherited(struct link *l)
+{
+	if (!l->inherited || --l->users > 0)
+		return;
+	requests_clear(&l->requests);
+	free(l);
+}
+
 void link_put(struct link *l)
 {
-	if (!l || l->owner != getpid())
-		return; /* the parent's, see after_fork_child */
+	if (!l)
+		return;
+	if (l->owner != getpid()) {
+		put_inherited(l);
+		return;
+	}
 	pthread_mutex_lock(&links.lock);
 	bool last = --l->users == 0;
 	for (struct link **at = &links.first; last && *at; at = &(*at)->next) {

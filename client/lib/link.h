@@ -13,6 +13,7 @@
 #define TTYLOCK_LINK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "address.h"
 #include "channel.h"
@@ -25,6 +26,7 @@ struct link {
 	struct link *next; // links of this process
 	unsigned users;	   // guarded, as next, by the links' lock
 	pid_t owner;
+	bool inherited; /* a copy in a forked child, for its handles to be closed */
 	char socket[ADDRESS_MAX];
 	int32_t daemon_pid;
 	uint64_t uptime_ms;

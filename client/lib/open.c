@@ -84,6 +84,8 @@ EXPORT void ttylock_close(struct ttylock *t)
 			link_forget_terminal(t->link, t->terminal);
 		link_put(t->link);
 		sigint_rest();
+	} else {
+		link_put(t->link); /* a child's copy, or NULL */
 	}
 	free(t->taken); /* of the parent */
 	if (t->tty >= 0)
