@@ -37,6 +37,7 @@ static int hold(void *context)
 	(void)context;
 	ACTOR_EXPECT(ttylock_open(&handle, stage_terminal(), 0) == 0);
 	ACTOR_EXPECT(ttylock_acquire(handle, &wish, -1, &request) == 0);
+	SYNC_POINT("hold.held");
 	ACTOR_EXPECT(ttylock_release(handle, request) == 0);
 	ttylock_close(handle);
 	handle = NULL;
@@ -98,12 +99,13 @@ static const struct schedule closes_after_it_was_found = {
 
 /* --- forks ----------------------------------------------------------------- */
 
-/* F can only fork when A has left the lock; the child has it, and free. */
+/* F can only fork when A has left the lock; the child has it, and free. A keeps its
+ * handle until then: closing one that is in use is nobody's right. */
 static const struct schedule forks_under_lock = {
     .title = "F forks while A holds the connection's lock",
     .actors = {{"A", THREAD, .run = hold}, {"F", THREAD, .run = fork_child}},
-    .steps = {{"A", UNTIL, "link.lead-passing"}, {"F", UNTIL, "fork.coming"}, {"F", GO}, {"A", GO},
-	{"F", FINISH}, {"A", FINISH}},
+    .steps = {{"A", UNTIL, "link.lead-passing"}, {"F", UNTIL, "fork.coming"}, {"F", GO},
+	{"A", UNTIL, "hold.held"}, {"F", FINISH}, {"A", FINISH}},
     .before = stage_enter,
     .after = stage_is_clear,
 };
