@@ -125,6 +125,12 @@ void broker_entry(const struct broker *b, const struct ticket *k, const struct c
 	e->under = k->under;
 }
 
+static void name_caller(const struct caller *c, char *out, size_t size)
+{
+	snprintf(out, size, "%s (pid %d), uid %u", c->cred.comm, (int)c->cred.pid,
+	    (unsigned)c->cred.uid);
+}
+
 static void tell_log(const struct ticket *k, const char *what, const char *note)
 {
 	char nested[96];
@@ -147,8 +153,9 @@ static void tell_log(const struct ticket *k, const char *what, const char *note)
 	log_event(&e);
 }
 
-static void tell_watchers(
-    struct broker *b, ttylock_EventKind kind, const struct ticket *k, uint32_t position)
+/* by: who has ended it, if somebody else than its owner did; NULL. */
+static void tell_watchers(struct broker *b, ttylock_EventKind kind, const struct ticket *k,
+    uint32_t position, const struct caller *by)
 {
 	for (struct caller *w = b->watchers; w; w = w->watch_next) {
 		ttylock_Envelope e = {.which_body = ttylock_Envelope_event_tag};
@@ -156,6 +163,8 @@ static void tell_watchers(
 		e.body.event.kind = kind;
 		e.body.event.has_entry = true;
 		broker_entry(b, k, w, position, &e.body.event.entry);
+		if (by && !e.body.event.entry.hidden)
+			name_caller(by, e.body.event.by, sizeof(e.body.event.by));
 		b->ops->send(w, &e, BROKER_EVENT);
 	}
 }
@@ -183,7 +192,7 @@ static void tell_granted(struct broker *b, struct ticket *k, const struct lockta
 	memcpy(s->saved.bytes, g->saved, g->saved_size);
 	tell_log(k, "granted", g->dirty ? "the last holder did not release" : NULL);
 	b->ops->send(k->caller, &e, BROKER_REPLY);
-	tell_watchers(b, ttylock_EventKind_EVENT_GRANTED, k, 0);
+	tell_watchers(b, ttylock_EventKind_EVENT_GRANTED, k, 0, NULL);
 }
 
 /* Queued, or refused as busy or as a deadlock: with who holds it. */
@@ -215,8 +224,7 @@ static void tell_ended(
 	e.body.lock_status.request = k->number;
 	e.body.lock_status.id = k->id;
 	e.body.lock_status.state = state;
-	snprintf(e.body.lock_status.by, sizeof(e.body.lock_status.by), "%s (pid %d), uid %u",
-	    by->cred.comm, (int)by->cred.pid, (unsigned)by->cred.uid);
+	name_caller(by, e.body.lock_status.by, sizeof(e.body.lock_status.by));
 	b->ops->send(k->caller, &e, BROKER_REPLY);
 }
 
@@ -335,7 +343,7 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 	}
 	tell_log(k, "queued", NULL);
 	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
-	tell_watchers(b, ttylock_EventKind_EVENT_QUEUED, k, change.position);
+	tell_watchers(b, ttylock_EventKind_EVENT_QUEUED, k, change.position, NULL);
 	SYNC_POINT("broker.queued");
 }
 
@@ -348,7 +356,7 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 	switch (cause) {
 	case BROKER_DIED:
 		tell_log(k, "died", held ? "it held the terminal" : "it waited");
-		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0);
+		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0, NULL);
 		break;
 	case BROKER_FORCED:
 		tell_ended(
@@ -359,7 +367,7 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 		    k, held ? "released" : "cancelled", cause == BROKER_FORCED ? "by force" : NULL);
 		tell_watchers(b,
 		    held ? ttylock_EventKind_EVENT_RELEASED : ttylock_EventKind_EVENT_CANCELLED, k,
-		    0);
+		    0, by);
 		break;
 	}
 	if (change->kept)
@@ -423,7 +431,7 @@ enum locktable_outcome broker_serve_first(struct broker *b, struct ticket *k, ui
 		return change.outcome;
 	*position = change.position;
 	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
-	tell_watchers(b, ttylock_EventKind_EVENT_MOVED, k, change.position);
+	tell_watchers(b, ttylock_EventKind_EVENT_MOVED, k, change.position, NULL);
 	return change.outcome;
 }
 

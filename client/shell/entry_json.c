@@ -56,16 +56,18 @@ json_t *json_of_listing(const struct greeting *daemon, const struct listing *l)
 	return json_pack("{s:i, s:o, s:o}", "version", 1, "daemon", who, "terminals", terminals);
 }
 
-json_t *json_of_event(const char *name, const ttylock_Entry *e)
+json_t *json_of_event(const char *name, const ttylock_Event *e)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	json_t *event = json_pack("{s:s, s:f}", "event", name, "time",
 	    (double)ts.tv_sec + (double)(ts.tv_nsec / 1000000) / 1000);
-	if (e) {
-		json_object_set_new(event, "terminal", json_text(e->terminal));
-		json_object_set_new(event, "request", json_request(e));
+	if (e && e->has_entry) {
+		json_object_set_new(event, "terminal", json_text(e->entry.terminal));
+		json_object_set_new(event, "request", json_request(&e->entry));
 	}
+	if (e && *e->by)
+		json_object_set_new(event, "by", json_text(e->by));
 	return event;
 }

@@ -10,6 +10,6 @@
 json_t *json_of_listing(const struct greeting *daemon, const struct listing *l);
 
 /* One line of `status --watch --json`. e: NULL: it is about the daemon. */
-json_t *json_of_event(const char *name, const ttylock_Entry *e);
+json_t *json_of_event(const char *name, const ttylock_Event *e);
 
 #endif

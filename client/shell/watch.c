@@ -48,7 +48,7 @@ struct lines {
 	int error;
 };
 
-static void put_line(struct lines *lines, const char *name, const ttylock_Entry *e)
+static void put_line(struct lines *lines, const char *name, const ttylock_Event *e)
 {
 	json_t *event = json_of_event(name, e);
 
@@ -94,10 +94,8 @@ static void on_line_event(const ttylock_Event *event, void *arg)
 	struct listing_row row = {.entry = event->entry};
 
 	say_back(lines);
-	if (!event->has_entry && name)
-		put_line(lines, name, NULL);
-	else if (name && lines->watch->keep(&row, lines->watch->arg))
-		put_line(lines, name, &event->entry);
+	if (name && (!event->has_entry || lines->watch->keep(&row, lines->watch->arg)))
+		put_line(lines, name, event);
 }
 
 /* One daemon, to its end. The list is for its answer alone: from then on nothing

@@ -400,10 +400,13 @@ def every_event(stage):
     died = lines.next()
     assert died["event"] == "died" and died["request"]["pid"] == b.pid
     assert stage.ttylock("cancel", "--pid", a.pid).returncode == 0
-    assert lines.next()["event"] == "cancelled"
+    cancelled = lines.next()
+    assert cancelled["event"] == "cancelled"
+    assert re.fullmatch(r"ttylock \(pid \d+\), uid \d+", cancelled["by"])
     a.wait(TIMEOUT)
     release(t)
-    assert lines.next()["event"] == "released"
+    released = lines.next()
+    assert released["event"] == "released" and "by" not in released
     t = hold(stage)
     assert lines.next()["event"] == "granted"
     os.kill(stage.daemon_pid(), signal.SIGKILL)
