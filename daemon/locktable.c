@@ -26,18 +26,10 @@ static void saved_move(struct locktable *t, uint32_t *to, uint32_t *from)
 	saved_drop(t, from);
 }
 
-/* The level that a holder stands on. */
-static struct left *level_of(const struct locktable *t, const struct request *r)
-{
-	if (r->stack.next != SLOT_NONE)
-		return &request_at(t, r->stack.next)->left;
-	return &terminal_at(t, r->terminal_slot)->left;
-}
-
 /* Of several dead the outermost counts: its state is that of before them all. */
 static void leave_dirty(struct locktable *t, struct request *r, bool topmost)
 {
-	struct left *level = level_of(t, r);
+	struct left *level = records_level(t, r);
 
 	if (!level->untold && r->saved != SLOT_NONE)
 		saved_drop(t, &level->saved); /* it was told, and has mended that */
@@ -49,7 +41,7 @@ static void leave_dirty(struct locktable *t, struct request *r, bool topmost)
 
 static void leave_clean(struct locktable *t, struct request *r, bool topmost)
 {
-	struct left *level = level_of(t, r);
+	struct left *level = records_level(t, r);
 
 	if (!level->untold) {
 		saved_drop(t, &level->saved);
@@ -62,7 +54,31 @@ static void leave_clean(struct locktable *t, struct request *r, bool topmost)
 		saved_drop(t, &r->left.saved);
 }
 
+static bool left_differs(const struct left *a, const struct left *b)
+{
+	return a->dirty != b->dirty || a->untold != b->untold || a->saved != b->saved;
+}
+
 /* --- holding and waiting ----------------------------------------------- */
+
+static void grant_fill(
+    const struct locktable *t, const struct request *r, struct locktable_grant *grant)
+{
+	const struct left *level = records_level(t, r);
+
+	*grant = (struct locktable_grant){
+	    .request = r->id,
+	    .owner = r->owner,
+	    .waiters = terminal_at(t, r->terminal_slot)->n_waiters,
+	    .dirty = level->dirty,
+	};
+	if (level->saved != SLOT_NONE) {
+		const struct saved *s = saved_at(t, level->saved);
+
+		grant->saved_size = s->size;
+		memcpy(grant->saved, s->bytes, s->size);
+	}
+}
 
 /* Makes a request at the head of its line, but in no other list, the topmost
  * holder, and tells of it. */
@@ -77,20 +93,8 @@ static void request_hold(struct locktable *t, uint32_t slot, struct locktable_gr
 	r->granted = ++t->last_grant;
 	list_insert(t, &owner_at(t, r->owner_slot)->holds, slot, SLOT_NONE, link_mine);
 
-	struct left *level = level_of(t, r);
-	level->untold = false;
-	*grant = (struct locktable_grant){
-	    .request = r->id,
-	    .owner = r->owner,
-	    .waiters = term->n_waiters,
-	    .dirty = level->dirty,
-	};
-	if (level->saved != SLOT_NONE) {
-		const struct saved *s = saved_at(t, level->saved);
-
-		grant->saved_size = s->size;
-		memcpy(grant->saved, s->bytes, s->size);
-	}
+	records_level(t, r)->untold = false;
+	grant_fill(t, r, grant);
 }
 
 static void request_wait(struct locktable *t, uint32_t slot)
@@ -132,6 +136,8 @@ static void request_end(
 	struct request *r = request_at(t, slot);
 	uint32_t terminal_slot = r->terminal_slot;
 	struct terminal *term = terminal_at(t, terminal_slot);
+	const struct left *level = NULL;
+	struct left before;
 
 	*change = (struct locktable_change){
 	    .outcome = r->holds ? LOCKTABLE_RELEASED : LOCKTABLE_CANCELLED,
@@ -140,6 +146,10 @@ static void request_end(
 	    .terminal = term->id,
 	};
 	if (r->holds) {
+		level = records_level(t, r);
+		before = *level;
+		if (r->stack.next != SLOT_NONE)
+			change->level = request_at(t, r->stack.next)->id;
 		bool topmost = term->holders.first == slot;
 
 		if (end == LOCKTABLE_CLEAN)
@@ -155,6 +165,7 @@ static void request_end(
 	records_remove(t, slot);
 	terminal_serve(t, term, &change->grant);
 
+	change->left_changed = level && left_differs(&before, level);
 	change->waiters = term->n_waiters;
 	change->idle = terminal_idle(term);
 	change->kept = change->idle && term->left.dirty;
@@ -274,7 +285,7 @@ enum locktable_outcome locktable_lock(struct locktable *t, const struct locktabl
 	if (change->outcome)
 		return change->outcome;
 
-	uint32_t slot = records_add(t, wish, now);
+	uint32_t slot = records_add(t, wish, 0, now);
 	if (slot == SLOT_NONE)
 		return change->outcome = LOCKTABLE_FULL;
 
@@ -285,12 +296,25 @@ enum locktable_outcome locktable_lock(struct locktable *t, const struct locktabl
 	r->under = before == SLOT_NONE ? 0 : request_at(t, before)->granted;
 	list_insert(t, &term->line, slot, before, link_line);
 	if (term->line.first == slot) {
+		change->level = change->under;
+		change->left_changed =
+		    before == SLOT_NONE ? term->left.untold : request_at(t, before)->left.untold;
 		request_hold(t, slot, &change->grant);
 		return change->outcome = LOCKTABLE_GRANTED;
 	}
 	request_wait(t, slot);
 	change->position = before == SLOT_NONE ? term->n_waiters : nested_position(t, r);
 	return change->outcome = LOCKTABLE_QUEUED;
+}
+
+bool locktable_serve(struct locktable *t, uint64_t terminal, struct locktable_change *change)
+{
+	uint32_t slot = records_terminal(t, terminal);
+
+	*change = (struct locktable_change){.terminal = terminal};
+	if (slot != SLOT_NONE)
+		terminal_serve(t, terminal_at(t, slot), &change->grant);
+	return change->grant.request != 0;
 }
 
 enum locktable_outcome locktable_release(
@@ -353,6 +377,10 @@ enum locktable_outcome locktable_serve_first(
 			line_move(t, slot, behind);
 			return change->outcome = LOCKTABLE_DEADLOCK;
 		}
+		/* It is before all of them by rank, too. They are under the same
+		 * grant now, though they may have asked under others. */
+		r->under = request_at(t, first)->under;
+		r->rank = --t->first_rank;
 	}
 	change->position = nested_position(t, r);
 	return change->outcome = LOCKTABLE_QUEUED;
@@ -398,6 +426,16 @@ bool locktable_save(struct locktable *t, uint64_t request, const void *saved, si
 		return false;
 	memcpy(saved_at(t, r->saved)->bytes, saved, size);
 	saved_at(t, r->saved)->size = size;
+	return true;
+}
+
+bool locktable_regrant(const struct locktable *t, uint64_t request, struct locktable_grant *grant)
+{
+	uint32_t slot = records_request(t, request);
+
+	if (slot == SLOT_NONE || !request_at(t, slot)->holds)
+		return false;
+	grant_fill(t, request_at(t, slot), grant);
 	return true;
 }
 

@@ -91,6 +91,10 @@ struct locktable_change {
 	uint64_t first;			   /* DEADLOCK: the task's first request, or 0 */
 	uint64_t under;			   /* GRANTED, QUEUED: wish.under if it counted */
 	struct locktable_grant grant;	   /* who holds it since this call */
+	/* What dead holders left on a level has changed: on top of that grant, or
+	 * (0) on the terminal itself; see restore.h. */
+	bool left_changed;
+	uint64_t level;
 	/* After RELEASED, CANCELLED: nobody holds it or waits; the record is
 	 * gone, or kept because the terminal is dirty. */
 	bool idle, kept;
@@ -122,6 +126,10 @@ void locktable_free(struct locktable *t);
 enum locktable_outcome locktable_lock(struct locktable *t, const struct locktable_wish *wish,
     uint64_t now, struct locktable_change *change);
 
+/* Grants the terminal to whoever is first in line, if nobody holds it there: after
+ * a restart (restore.h) alone. */
+bool locktable_serve(struct locktable *t, uint64_t terminal, struct locktable_change *change);
+
 /* Ends a request, whether it holds (RELEASED, and if it was the topmost, whoever
  * is first in line is granted, unless that is the holder below it) or waits
  * (CANCELLED; `end` does not matter); or NOT_FOUND. */
@@ -139,6 +147,9 @@ enum locktable_outcome locktable_serve_first(
  * tells which request it will be; 0: none is left. */
 uint64_t locktable_owned(const struct locktable *t, uint64_t owner);
 bool locktable_drop_owner(struct locktable *t, uint64_t owner, struct locktable_change *change);
+
+/* Tells of a holder what the change told by which it came to hold. False: none. */
+bool locktable_regrant(const struct locktable *t, uint64_t request, struct locktable_grant *grant);
 
 /* Keeps what a later holder needs to mend the terminal. False, and nothing
  * changed, unless the request holds, size <= LOCKTABLE_SAVED_MAX, and there is

@@ -130,7 +130,7 @@ uint32_t records_task_next(const struct locktable *t, uint32_t slot)
 
 /* --- making and ending ------------------------------------------------- */
 
-static uint32_t terminal_get(struct locktable *t, uint64_t id)
+uint32_t records_get_terminal(struct locktable *t, uint64_t id)
 {
 	uint32_t slot = records_terminal(t, id);
 	if (slot != SLOT_NONE)
@@ -185,7 +185,7 @@ static void owner_end_if_idle(struct locktable *t, uint32_t slot)
 	slots_give(&t->owners, slot);
 }
 
-uint32_t records_add(struct locktable *t, const struct locktable_wish *w, uint64_t now)
+uint32_t records_add(struct locktable *t, const struct locktable_wish *w, uint64_t id, uint64_t now)
 {
 	uint32_t slot = slots_take(&t->requests);
 	if (slot == SLOT_NONE)
@@ -195,7 +195,7 @@ uint32_t records_add(struct locktable *t, const struct locktable_wish *w, uint64
 	if (slot_index_reserve(&t->request_by_id, t->requests.cap) == 0 &&
 	    slot_index_reserve(&t->request_by_task, t->requests.cap) == 0 &&
 	    (owner = owner_get(t, w->owner)) != SLOT_NONE)
-		terminal = terminal_get(t, w->terminal);
+		terminal = records_get_terminal(t, w->terminal);
 	if (terminal == SLOT_NONE) {
 		if (owner != SLOT_NONE)
 			owner_end_if_idle(t, owner);
@@ -203,9 +203,14 @@ uint32_t records_add(struct locktable *t, const struct locktable_wish *w, uint64
 		return SLOT_NONE;
 	}
 
+	if (!id)
+		id = t->last_id + 1;
+	if (id > t->last_id)
+		t->last_id = id;
 	struct request *r = request_at(t, slot);
 	*r = (struct request){
-	    .id = ++t->last_id,
+	    .id = id,
+	    .rank = (int64_t)id,
 	    .owner = w->owner,
 	    .process = w->process,
 	    .asked = now,
@@ -218,6 +223,30 @@ uint32_t records_add(struct locktable *t, const struct locktable_wish *w, uint64
 	slot_index_put(&t->request_by_id, id_hash(t, r->id), slot);
 	slot_index_put(&t->request_by_task, task_hash(t, w->process, &w->task), slot);
 	return slot;
+}
+
+bool records_reown(struct locktable *t, uint32_t slot, uint64_t owner)
+{
+	uint32_t to = owner_get(t, owner);
+	struct request *r = request_at(t, slot);
+
+	if (to == SLOT_NONE)
+		return false;
+	struct owner *o = owner_at(t, r->owner_slot);
+	list_remove(t, r->holds ? &o->holds : &o->waits, slot, link_mine);
+	owner_end_if_idle(t, r->owner_slot);
+	r->owner = owner;
+	r->owner_slot = to;
+	o = owner_at(t, to);
+	list_insert(t, r->holds ? &o->holds : &o->waits, slot, SLOT_NONE, link_mine);
+	return true;
+}
+
+struct left *records_level(const struct locktable *t, const struct request *r)
+{
+	if (r->stack.next != SLOT_NONE)
+		return &request_at(t, r->stack.next)->left;
+	return &terminal_at(t, r->terminal_slot)->left;
 }
 
 void records_remove(struct locktable *t, uint32_t slot)

@@ -42,6 +42,9 @@ struct request {
 	/* Serial numbers of grants: its own, while it holds; that under which it
 	 * waits, or did before that one ended (0: the terminal's own queue). */
 	uint64_t granted, under;
+	/* Among those with the same `under` the lowest comes first: its id, or
+	 * less than all when it was served first. */
+	int64_t rank;
 	uint32_t saved;	  // locktable.saved
 	struct left left; /* on top of it */
 
@@ -72,6 +75,7 @@ struct locktable {
 	struct slot_index request_by_id, request_by_task, terminal_by_id, owner_by_id;
 	struct list all;
 	uint64_t last_id, last_grant, seed, searches;
+	int64_t first_rank; /* the lowest so far */
 };
 
 static inline struct request *request_at(const struct locktable *t, uint32_t slot)
@@ -111,9 +115,17 @@ uint32_t records_task_first(
     const struct locktable *t, uint64_t process, const struct task_uid *task);
 uint32_t records_task_next(const struct locktable *t, uint32_t slot);
 
+/* The level that a holder stands on. */
+struct left *records_level(const struct locktable *t, const struct request *r);
+
 /* A request that neither holds nor waits yet, with its terminal and owner; or
- * SLOT_NONE, and nothing changed. */
-uint32_t records_add(struct locktable *t, const struct locktable_wish *w, uint64_t now);
+ * SLOT_NONE, and nothing changed. id: 0: the next one. */
+uint32_t records_add(
+    struct locktable *t, const struct locktable_wish *w, uint64_t id, uint64_t now);
+/* The terminal's record, a new one if need be; SLOT_NONE: no room. */
+uint32_t records_get_terminal(struct locktable *t, uint64_t id);
+/* Gives a request to another owner. False, and nothing changed, without memory. */
+bool records_reown(struct locktable *t, uint32_t slot, uint64_t owner);
 /* Forgets one that is in no list any more, and its owner if it was the last. */
 void records_remove(struct locktable *t, uint32_t slot);
 void records_remove_terminal(struct locktable *t, uint32_t slot);

@@ -1,8 +1,9 @@
-/* links: daemon/locktable.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
+/* links: daemon/locktable.o daemon/restore.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
 /* The lock table against a reference that is too simple to be wrong: for each
  * terminal an array of levels, each with its grant and an array of those that wait
  * under it; for deadlocks, sets of tasks. Random operations; after each, both must
- * tell the same. The seed is printed; TTYLOCK_MODEL_SEED sets it,
+ * tell the same. Now and then the table is made anew from what its changes told
+ * to keep, as after a restart. The seed is printed; TTYLOCK_MODEL_SEED sets it,
  * TTYLOCK_MODEL_STEPS the number of operations. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 
 #include "daemon/locktable.h"
+#include "daemon/restore.h"
 
 enum { OWNERS = 24, PROCESSES = 16, TERMINALS = 5, TASKS = 4, MAX = 64, MAX_TERMINALS = 4 };
 
@@ -23,6 +25,10 @@ enum { OWNERS = 24, PROCESSES = 16, TERMINALS = 5, TASKS = 4, MAX = 64, MAX_TERM
 struct plain {
 	uint64_t id, owner, process, terminal, task;
 	bool holds;
+	/* What a restart is made of: */
+	struct locktable_place place;
+	struct locktable_left left;
+	int saved; /* -1: none */
 };
 
 static struct plain plain[MAX]; /* in order of asking */
@@ -43,6 +49,7 @@ static struct spot {
 		int queued;
 	} level[MAX + 1];
 	int holders;
+	struct locktable_left kept; /* what a restart is made of */
 } spot[TERMINALS + 1];
 
 static struct plain *plain_find(uint64_t id)
@@ -202,7 +209,7 @@ static bool plain_circle(const struct plain *wish, int under)
 
 static struct locktable *table;
 static uint64_t last_id, holds_seen, waits_seen, nested_seen, joined_seen, circles_seen;
-static uint64_t moved_seen, unmoved_seen;
+static uint64_t moved_seen, unmoved_seen, restarts_seen;
 
 static void grant_check(const struct locktable_grant *g, uint64_t id)
 {
@@ -222,6 +229,18 @@ static void grant_check(const struct locktable_grant *g, uint64_t id)
 		assert_int_equal(g->saved[i], saved);
 }
 
+/* Keeps what a change tells to keep. */
+static void keep(const struct locktable_change *c)
+{
+	if (c->left_changed)
+		locktable_get_left(table, c->terminal, c->level,
+		    c->level ? &plain_find(c->level)->left : &spot[c->terminal].kept);
+	for (int i = 0; i < plain_count; i++) {
+		if (plain[i].id == c->request || plain[i].id == c->grant.request)
+			assert_true(locktable_place(table, plain[i].id, &plain[i].place));
+	}
+}
+
 static void plain_end(struct plain *p, bool clean, const struct locktable_change *c)
 {
 	uint64_t terminal = p->terminal, next = 0;
@@ -238,7 +257,10 @@ static void plain_end(struct plain *p, bool clean, const struct locktable_change
 		for (int i = 0; i <= spot[terminal].holders; i++)
 			queue_remove(&spot[terminal].level[i], p->id);
 	}
+	/* What a grant that ends below the topmost had on it stands on the level
+	 * below now; nothing else of it is kept. */
 	memmove(p, p + 1, (size_t)(&plain[--plain_count] - p) * sizeof(*p));
+	keep(c);
 	grant_check(&c->grant, next);
 	assert_int_equal(c->waiters, plain_waiters(terminal));
 	assert_int_equal(c->idle, !plain_holder(terminal));
@@ -305,7 +327,9 @@ static void step_lock(void)
 	assert_true(c.request > last_id);
 	assert_int_equal(c.under, under ? w.under : 0);
 	last_id = new.id = c.request;
+	new.saved = -1;
 	plain[plain_count++] = new;
+	keep(&c);
 	holds_seen += want == LOCKTABLE_GRANTED;
 	waits_seen += want == LOCKTABLE_QUEUED;
 	nested_seen += under > 1;
@@ -392,8 +416,10 @@ static void step_serve_first(void)
 	assert_int_equal(c.terminal, p->terminal);
 	assert_int_equal(c.holder, plain_holder(p->terminal));
 	assert_int_equal(c.waiters, plain_waiters(p->terminal) - !p->holds);
-	if (want == LOCKTABLE_QUEUED)
+	if (want == LOCKTABLE_QUEUED) {
 		assert_int_equal(c.position, position);
+		keep(&c);
+	}
 }
 
 static void step_death(void)
@@ -430,7 +456,7 @@ static void step_save(void)
 	bool got = locktable_save(table, id, saved, (size_t)(byte % (LOCKTABLE_SAVED_MAX + 1)));
 	assert_int_equal(got, p && p->holds);
 	if (got)
-		spot[p->terminal].level[level_of(p->terminal, id)].saved = byte;
+		spot[p->terminal].level[level_of(p->terminal, id)].saved = p->saved = byte;
 	assert_false(locktable_save(table, id, saved, sizeof(saved)));
 }
 
@@ -444,7 +470,64 @@ static void step_forget(void)
 		spot[terminal].level[0].left.dirty = false;
 		spot[terminal].level[0].left.untold = false;
 		spot[terminal].level[0].left.saved = -1;
+		spot[terminal].kept = (struct locktable_left){0};
 	}
+}
+
+static int plain_compare(const void *a, const void *b)
+{
+	return restore_compare(
+	    &(*(struct plain *const *)a)->place, &(*(struct plain *const *)b)->place);
+}
+
+static void restore_one(struct locktable *t, const struct plain *p)
+{
+	struct locktable_wish w = {
+	    .owner = p->owner,
+	    .process = p->process,
+	    .terminal = p->terminal,
+	    .task = {.id = p->task},
+	};
+	uint8_t saved[LOCKTABLE_SAVED_MAX];
+
+	snprintf(w.task.name, sizeof(w.task.name), "task %d", (int)w.task.id % 2);
+	assert_true(locktable_restore(t, &w, p->id, &p->place, 0));
+	assert_false(locktable_restore(t, &w, p->id, &p->place, 0));
+	if (p->saved < 0)
+		return;
+	memset(saved, p->saved, sizeof(saved));
+	assert_true(
+	    locktable_save(t, p->id, saved, (size_t)(p->saved % (LOCKTABLE_SAVED_MAX + 1))));
+}
+
+/* All that is not in plain.place and its like is forgotten. */
+static void step_restart(void)
+{
+	struct locktable *t = locktable_new(MAX, MAX_TERMINALS, (uint64_t)rand());
+	struct plain *order[MAX];
+	struct locktable_change c;
+
+	assert_non_null(t);
+	for (uint64_t i = 1; i <= TERMINALS; i++) {
+		if (spot[i].kept.dirty)
+			assert_true(locktable_set_left(t, i, 0, &spot[i].kept));
+	}
+	for (int i = 0; i < plain_count; i++)
+		order[i] = &plain[i];
+	qsort(order, (size_t)plain_count, sizeof(*order), plain_compare);
+	for (int i = 0; i < plain_count; i++)
+		restore_one(t, order[i]);
+	for (int i = 0; i < plain_count; i++) {
+		if (plain[i].holds)
+			assert_true(
+			    locktable_set_left(t, plain[i].terminal, plain[i].id, &plain[i].left));
+	}
+	locktable_skip_ids(t, last_id);
+	for (uint64_t i = 1; i <= TERMINALS; i++)
+		assert_false(locktable_serve(t, i, &c)); /* nothing was between two holders */
+	locktable_free(table);
+	table = t;
+	restarts_seen++;
 }
 
 static uint64_t plain_successor(const struct plain *p)
@@ -532,16 +615,19 @@ static void random_operations(void **state)
 			step_death();
 		else if (dice < 98)
 			step_save();
-		else
+		else if (dice < 99 || rand() % 8)
 			step_forget();
+		else
+			step_restart();
 		if (i % 16 == 0)
 			recount();
 	}
 	/* It was no idle walk: every way in was taken often. */
-	assert_true(steps < 1000 || (holds_seen > steps / 100 && waits_seen > steps / 100 &&
-					nested_seen > steps / 200 && joined_seen > steps / 1000 &&
-					circles_seen > steps / 1000 && moved_seen > steps / 1000 &&
-					unmoved_seen > steps / 100000));
+	assert_true(
+	    steps < 1000 || (holds_seen > steps / 100 && waits_seen > steps / 100 &&
+				nested_seen > steps / 200 && joined_seen > steps / 1000 &&
+				circles_seen > steps / 1000 && moved_seen > steps / 1000 &&
+				unmoved_seen > steps / 100000 && restarts_seen > steps / 10000));
 	locktable_free(table);
 }
 
