@@ -131,7 +131,8 @@ static void name_caller(const struct caller *c, char *out, size_t size)
 	    (unsigned)c->cred.uid);
 }
 
-static void tell_log(const struct ticket *k, const char *what, const char *note)
+void broker_log(
+    const struct ticket *k, enum log_kind kind, const struct caller *by, const char *note)
 {
 	char nested[96];
 
@@ -141,12 +142,11 @@ static void tell_log(const struct ticket *k, const char *what, const char *note)
 		note = nested;
 	}
 	struct log_event e = {
-	    .what = what,
-	    .request = k->id,
-	    .pid = k->caller->cred.pid,
-	    .uid = k->caller->cred.uid,
-	    .comm = k->caller->cred.comm,
+	    .kind = kind,
 	    .terminal = k->terminal->proof.path,
+	    .request = k->id,
+	    .who = &k->caller->cred,
+	    .by = by ? &by->cred : NULL,
 	    .note = note,
 	};
 
@@ -190,7 +190,7 @@ static void tell_granted(struct broker *b, struct ticket *k, const struct lockta
 	s->dirty = g->dirty;
 	s->saved.size = (pb_size_t)g->saved_size;
 	memcpy(s->saved.bytes, g->saved, g->saved_size);
-	tell_log(k, "granted", g->dirty ? "the last holder did not release" : NULL);
+	broker_log(k, LOG_KIND_GRANTED, NULL, g->dirty ? "the last holder did not release" : NULL);
 	b->ops->send(k->caller, &e, BROKER_REPLY);
 	tell_watchers(b, ttylock_EventKind_EVENT_GRANTED, k, 0, NULL);
 }
@@ -314,11 +314,14 @@ static void lock_refused(struct broker *b, struct ticket *k, const struct lockta
 			    : change->outcome == LOCKTABLE_DEADLOCK ? ttylock_Code_ERROR_DEADLOCK
 								    : ttylock_Code_ERROR_QUOTA;
 
-	tell_log(k, "refused",
-	    change->outcome == LOCKTABLE_BUSY	    ? "busy"
-	    : change->outcome != LOCKTABLE_DEADLOCK ? "the table is full"
-	    : change->first			    ? "this task has asked already"
-						    : "it would wait for ever");
+	if (change->outcome == LOCKTABLE_BUSY)
+		broker_log(k, LOG_KIND_REFUSED, NULL, "busy");
+	else if (change->outcome != LOCKTABLE_DEADLOCK)
+		broker_log(k, LOG_KIND_QUOTA, NULL, "the table is full");
+	else if (change->first)
+		broker_log(k, LOG_KIND_REFUSED, NULL, "this task has asked already");
+	else
+		broker_log(k, LOG_KIND_DEADLOCK, NULL, NULL);
 	tell_not_granted(b, k, ttylock_State_STATE_REFUSED, code, change);
 	ticket_free(&b->tickets, k);
 }
@@ -341,7 +344,7 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 		SYNC_POINT("broker.granted");
 		return;
 	}
-	tell_log(k, "queued", NULL);
+	broker_log(k, LOG_KIND_QUEUED, NULL, NULL);
 	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
 	tell_watchers(b, ttylock_EventKind_EVENT_QUEUED, k, change.position, NULL);
 	SYNC_POINT("broker.queued");
@@ -355,7 +358,7 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 
 	switch (cause) {
 	case BROKER_DIED:
-		tell_log(k, "died", held ? "it held the terminal" : "it waited");
+		broker_log(k, held ? LOG_KIND_HOLDER_DIED : LOG_KIND_WAITER_DIED, NULL, NULL);
 		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0, NULL);
 		break;
 	case BROKER_FORCED:
@@ -363,8 +366,11 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 		    b, k, held ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED, by);
 		/* fall through */
 	case BROKER_OWN:
-		tell_log(
-		    k, held ? "released" : "cancelled", cause == BROKER_FORCED ? "by force" : NULL);
+		broker_log(k,
+		    !held	 ? LOG_KIND_CANCELLED
+		    : by != NULL ? LOG_KIND_FORCED
+				 : LOG_KIND_RELEASED,
+		    by, NULL);
 		tell_watchers(b,
 		    held ? ttylock_EventKind_EVENT_RELEASED : ttylock_EventKind_EVENT_CANCELLED, k,
 		    0, by);

@@ -13,6 +13,7 @@
 
 #include "caller.h"
 #include "locktable.h"
+#include "log.h"
 #include "terminal.h"
 #include "ticket.h"
 #include "ttylock.pb.h"
@@ -77,6 +78,11 @@ void broker_watch(struct broker *b, struct caller *c);
 /* How `viewer` may see a request. */
 void broker_entry(const struct broker *b, const struct ticket *k, const struct caller *viewer,
     uint32_t position, ttylock_Entry *e);
+
+/* Tells the log about a request; by: the other one that it comes from, or NULL;
+ * note: more, or NULL. */
+void broker_log(
+    const struct ticket *k, enum log_kind kind, const struct caller *by, const char *note);
 
 /* Whether c may see that request in detail, or steer it. */
 bool broker_may_see(const struct ticket *k, const struct caller *c);

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
-#include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cred.h"
+#include "journal.h"
 #include "text.h"
 
 #define LINE_MAX_BYTES 1024
@@ -19,6 +19,7 @@
 
 static enum log_level log_max = LOG_LEVEL_INFO;
 static bool log_journal;
+static unsigned suppressed;
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const int level_priority[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
@@ -34,59 +35,87 @@ bool log_level_parse(const char *name, enum log_level *level)
 	return false;
 }
 
-/* systemd.exec(5): JOURNAL_STREAM is the device and inode of the stream that
- * the journal reads. Only if stderr is still that one are we to use it. */
-static bool stderr_is_journal(void)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long dev, ino;
-	struct stat st;
-
-	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
-	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
-}
-
 void log_init(enum log_level level)
 {
 	log_max = level;
-	log_journal = stderr_is_journal();
+	log_journal = journal_open();
 }
 
-static void line_put(enum log_level level, const char *line, const struct log_event *e)
+static void line_to_stderr(const char *line)
 {
 	char clean[LINE_MAX_BYTES];
 
 	text_clean(clean, sizeof(clean), line, strlen(line));
-	if (!log_journal)
-		dprintf(STDERR_FILENO, "ttylockd: %s\n", clean);
-	else if (!e)
-		sd_journal_send("MESSAGE=%s", clean, "PRIORITY=%d", level_priority[level],
-		    "SYSLOG_IDENTIFIER=ttylockd", NULL);
+	dprintf(STDERR_FILENO, "ttylockd: %s\n", clean);
+}
+
+static void who_to_journal(struct journal_entry *entry, const struct cred *who, const char *pid,
+    const char *uid, const char *comm)
+{
+	if (!who)
+		return;
+	journal_number(entry, pid, (unsigned long long)who->pid);
+	journal_number(entry, uid, who->uid);
+	journal_field(entry, comm, who->comm);
+}
+
+static void line_to_journal(enum log_level level, const char *line, const struct log_kind_row *row,
+    const struct log_event *e)
+{
+	struct journal_entry entry = {.used = 0};
+
+	journal_number(&entry, "PRIORITY", (unsigned)level_priority[level]);
+	journal_field(&entry, "SYSLOG_IDENTIFIER", "ttylockd");
+	journal_field(&entry, "MESSAGE", line);
+	if (row) {
+		journal_field(&entry, "MESSAGE_ID", row->id);
+		journal_field(&entry, "TTYLOCK_EVENT", row->event);
+	}
+	if (e && e->terminal)
+		journal_field(&entry, "TTYLOCK_TERMINAL", e->terminal);
+	if (e && e->request)
+		journal_number(&entry, "TTYLOCK_REQUEST", e->request);
+	if (e && e->note)
+		journal_field(&entry, "TTYLOCK_NOTE", e->note);
+	if (e) {
+		who_to_journal(&entry, e->who, "TTYLOCK_PID", "TTYLOCK_UID", "TTYLOCK_COMM");
+		who_to_journal(
+		    &entry, e->by, "TTYLOCK_BY_PID", "TTYLOCK_BY_UID", "TTYLOCK_BY_COMM");
+	}
+	if (!journal_send(&entry))
+		suppressed++;
+}
+
+/* row, e: NULL for a line that tells no event, or not all about it. */
+static void line_put(enum log_level level, const char *line, const struct log_kind_row *row,
+    const struct log_event *e)
+{
+	if (log_journal)
+		line_to_journal(level, line, row, e);
 	else
-		sd_journal_send("MESSAGE=%s", clean, "PRIORITY=%d", level_priority[level],
-		    "SYSLOG_IDENTIFIER=ttylockd", "TTYLOCK_EVENT=%s", e->what,
-		    "TTYLOCK_REQUEST=%llu", (unsigned long long)e->request, "TTYLOCK_PID=%d",
-		    (int)e->pid, "TTYLOCK_UID=%u", (unsigned)e->uid, "TTYLOCK_TERMINAL=%s",
-		    e->terminal, NULL);
+		line_to_stderr(line);
 }
 
 /* Whether one more line may go out in this second. */
 static bool rate_allows(void)
 {
 	static time_t second;
-	static unsigned lines, suppressed;
+	static unsigned lines;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (now.tv_sec != second) {
-		if (suppressed > 0) {
-			char line[64];
+		unsigned missing = suppressed;
 
-			snprintf(line, sizeof(line), "%u lines suppressed", suppressed);
-			line_put(LOG_LEVEL_WARNING, line, NULL);
-		}
 		second = now.tv_sec;
 		lines = suppressed = 0;
+		if (missing > 0) {
+			const struct log_kind_row *row = log_kind_row(LOG_KIND_SUPPRESSED);
+			char line[64];
+
+			snprintf(line, sizeof(line), "%u %s", missing, row->phrase);
+			line_put(row->level, line, row, NULL);
+		}
 	}
 	if (lines++ < LINES_PER_SECOND)
 		return true;
@@ -109,7 +138,9 @@ __attribute__((format(printf, 3, 0))) static void vlog(
 
 	if (err && n >= 0 && (size_t)n < sizeof(line))
 		snprintf(line + n, sizeof(line) - (size_t)n, ": %s", strerror(err));
-	line_put(level, line, NULL);
+	/* Only fatal's are errors. */
+	line_put(
+	    level, line, level == LOG_LEVEL_ERROR ? log_kind_row(LOG_KIND_FAILED) : NULL, NULL);
 }
 
 void log_warn(const char *fmt, ...)
@@ -187,14 +218,32 @@ void fatalx(const char *fmt, ...)
 	exit(1);
 }
 
+/* "pid 12 (gdb), uid 0" after `lead`, at most size bytes in all. */
+static void who_add(char *line, size_t size, const char *lead, const struct cred *who)
+{
+	size_t used = strlen(line);
+
+	if (who)
+		snprintf(line + used, size - used, "%spid %d (%s), uid %u", lead, (int)who->pid,
+		    who->comm, (unsigned)who->uid);
+}
+
 void log_event(const struct log_event *e)
 {
-	char line[LINE_MAX_BYTES];
+	const struct log_kind_row *row = log_kind_row(e->kind);
+	char line[LINE_MAX_BYTES], request[40] = "";
 
-	if (!wanted(LOG_LEVEL_INFO))
+	if (!wanted(row->level))
 		return;
-	snprintf(line, sizeof(line), "%s: request %llu %s: pid %d (%s), uid %u%s%s", e->terminal,
-	    (unsigned long long)e->request, e->what, (int)e->pid, e->comm, (unsigned)e->uid,
-	    e->note ? ", " : "", e->note ? e->note : "");
-	line_put(LOG_LEVEL_INFO, line, e);
+	if (e->request)
+		snprintf(request, sizeof(request), "request %llu ", (unsigned long long)e->request);
+	snprintf(line, sizeof(line), "%s%s%s%s", e->terminal ? e->terminal : "",
+	    e->terminal ? ": " : "", request, row->phrase);
+	who_add(line, sizeof(line), ": ", e->who);
+	if (e->note) {
+		size_t used = strlen(line);
+		snprintf(line + used, sizeof(line) - used, "%s%s", e->who ? ", " : ": ", e->note);
+	}
+	who_add(line, sizeof(line), ", by ", e->by);
+	line_put(row->level, line, row, e);
 }

@@ -9,14 +9,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-enum log_level {
-	LOG_LEVEL_ERROR,
-	LOG_LEVEL_WARNING,
-	LOG_LEVEL_INFO,
-	LOG_LEVEL_DEBUG,
-};
+#include "log_kind.h"
+
+struct cred;
 
 /* To the journal if JOURNAL_STREAM says that stderr goes there anyhow. */
 void log_init(enum log_level level);
@@ -36,14 +32,14 @@ void log_dump(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 void fatalx(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* What happened to a request; the journal gets the parts as fields. */
+/* Something that a program may look for in the journal: its parts are fields there.
+ * Of a request that somebody else has to do with, `who` is its owner, `by` the other. */
 struct log_event {
-	const char *what; /* "granted", "queued", … */
-	uint64_t request;
-	pid_t pid;
-	uid_t uid;
-	const char *comm, *terminal;
-	const char *note; /* more, in words; or NULL */
+	enum log_kind kind;
+	const char *terminal;	     /* or NULL */
+	uint64_t request;	     /* or 0 */
+	const struct cred *who, *by; /* or NULL */
+	const char *note;	     /* more, in words; or NULL */
 };
 void log_event(const struct log_event *e);
 

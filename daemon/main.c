@@ -205,6 +205,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct endpoint endpoint;
+	char serves[PATH_MAX];
 
 	standard_fds_fill();
 	options_parse(argc, argv, &options);
@@ -223,7 +224,8 @@ int main(int argc, char **argv)
 	if (chdir("/") < 0)
 		fatal("/");
 
-	log_info("serves %s", endpoint.path);
+	snprintf(serves, sizeof(serves), "serves %s", endpoint.path);
+	log_event(&(struct log_event){.kind = LOG_KIND_STARTED, .note = serves});
 	ready_tell(options.ready_fd, READY_SERVES);
 	sd_notify(0, "READY=1");
 	int rc = server_run(server);

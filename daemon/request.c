@@ -32,6 +32,11 @@ static int hello(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 	return 0;
 }
 
+static void log_quota(const struct caller *c, const char *what)
+{
+	log_event(&(struct log_event){.kind = LOG_KIND_QUOTA, .who = &c->cred, .note = what});
+}
+
 static const char *proof_text(int error)
 {
 	switch (error) {
@@ -67,11 +72,13 @@ static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envel
 		return 0;
 	}
 	c->terminals[n] = broker_terminal(b, c, &c->proof);
-	if (c->terminals[n])
+	if (c->terminals[n]) {
 		log_debug(
 		    "pid %d: terminal %u is %s", (int)c->cred.pid, n, c->terminals[n]->proof.path);
-	else
+	} else {
+		log_quota(c, "terminals");
 		broker_error(b, c, ttylock_Code_ERROR_QUOTA, 0, "too many terminals");
+	}
 	return 0;
 }
 
@@ -79,7 +86,10 @@ static void refuse(struct broker *b, struct caller *c, uint64_t number, ttylock_
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
 
-	log_debug("pid %d: request refused, code %d", (int)c->cred.pid, (int)code);
+	if (code == ttylock_Code_ERROR_QUOTA)
+		log_quota(c, "requests");
+	else
+		log_debug("pid %d: request refused, code %d", (int)c->cred.pid, (int)code);
 	e.body.lock_status.request = number;
 	e.body.lock_status.state = ttylock_State_STATE_REFUSED;
 	e.body.lock_status.code = code;
@@ -208,8 +218,7 @@ static struct ticket *steered(struct broker *b, struct caller *c, uint64_t id, b
 		return NULL;
 	}
 	if (!broker_may_steer(k, c)) {
-		log_info("pid %d (%s), uid %u: may not steer request %llu", (int)c->cred.pid,
-		    c->cred.comm, (unsigned)c->cred.uid, (unsigned long long)id);
+		broker_log(k, LOG_KIND_DENIED, c, NULL);
 		broker_error(
 		    b, c, ttylock_Code_ERROR_DENIED, id, "not your request, nor your terminal");
 		return NULL;
@@ -231,8 +240,6 @@ static int steer(struct broker *b, struct caller *c, uint64_t id, bool want_hold
 
 	if (!k)
 		return 0;
-	log_info("request %llu is ended by pid %d (%s), uid %u", (unsigned long long)id,
-	    (int)c->cred.pid, c->cred.comm, (unsigned)c->cred.uid);
 	broker_end(b, k, BROKER_FORCED, c);
 	answer.body.lock_status.id = id;
 	answer.body.lock_status.state =
@@ -274,8 +281,7 @@ static int serve_first(struct broker *b, struct caller *c, const ttylock_Envelop
 		    "one that it would overtake would wait for ever");
 		return 0;
 	}
-	log_info("request %llu is served first by pid %d (%s), uid %u", (unsigned long long)k->id,
-	    (int)c->cred.pid, c->cred.comm, (unsigned)c->cred.uid);
+	broker_log(k, LOG_KIND_SERVED_FIRST, c, NULL);
 	b->ops->send(c, &answer, BROKER_REPLY);
 	return 0;
 }

@@ -63,17 +63,17 @@ static void admit(struct server *s, int sock)
 	int rc = cred_read(sock, &cred);
 
 	if (rc == -EMFILE || rc == -ENFILE) {
-		errno = -rc;
-		log_warn("a connection is turned away");
+		log_event(&(struct log_event){
+		    .kind = LOG_KIND_NO_DESCRIPTORS, .note = "a connection is turned away"});
 		turn_away(sock, ttylock_Code_ERROR_QUOTA, "out of descriptors");
 		return;
 	}
 	if (rc < 0) {
-		errno = -rc;
 		if (rc == -ESRCH)
 			log_debug("a connection's process is gone already");
 		else
-			log_warn("a connection is refused: no identity");
+			log_event(&(struct log_event){
+			    .kind = LOG_KIND_UNIDENTIFIED, .note = strerror(-rc)});
 		turn_away(sock, ttylock_Code_ERROR_DENIED, "you have no identity here");
 		return;
 	}
@@ -90,7 +90,8 @@ static void admit(struct server *s, int sock)
 		turn_away(sock, ttylock_Code_ERROR_DENIED, "not allowed");
 	} else if (verdict == POLICY_QUOTA || !usage ||
 		   peers_add(&s->peers, sock, &cred, usage) < 0) {
-		log_warnx("uid %u: too many connections", (unsigned)cred.uid);
+		log_event(&(struct log_event){
+		    .kind = LOG_KIND_QUOTA, .who = &cred, .note = "connections"});
 		turn_away(sock, ttylock_Code_ERROR_QUOTA, "too many connections");
 	} else {
 		log_debug(
@@ -105,7 +106,7 @@ static void admit(struct server *s, int sock)
  * accepting pauses, or the loop would spin on a listener that stays readable. */
 static void accept_starved(struct server *s)
 {
-	log_warn("accept");
+	log_event(&(struct log_event){.kind = LOG_KIND_NO_DESCRIPTORS, .note = strerror(errno)});
 	if (s->reserve >= 0) {
 		close(s->reserve);
 		int sock = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -158,7 +159,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	struct server *s = arg;
 
 	(void)what;
-	log_info("ends: signal %d", (int)fd);
+	log_event(&(struct log_event){.kind = LOG_KIND_ENDING, .note = strsignal((int)fd)});
 	event_base_loopbreak(s->base);
 }
 
@@ -172,7 +173,7 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 	on_accept(s->listener, EV_READ, s);
 	if (s->peers.count > 0)
 		return;
-	log_info("ends: nobody needs it");
+	log_event(&(struct log_event){.kind = LOG_KIND_ENDING, .note = "nobody needs it"});
 	event_base_loopbreak(s->base);
 }
 
