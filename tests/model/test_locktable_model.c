@@ -1,7 +1,6 @@
 /* links: daemon/locktable.o daemon/restore.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
-/* The lock table against a reference that is too simple to be wrong: for each
- * terminal an array of levels, each with its grant and an array of those that wait
- * under it; for deadlocks, sets of tasks. Random operations; after each, both must
+/* links: tests/model/reference.o */
+/* The lock table against its reference. Random operations; after each, both must
  * tell the same. Now and then the table is made anew from what its changes told
  * to keep, as after a restart. The seed is printed; TTYLOCK_MODEL_SEED sets it,
  * TTYLOCK_MODEL_STEPS the number of operations. */
@@ -15,195 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/locktable.h"
-#include "daemon/restore.h"
+#include "reference.h"
 
-enum { OWNERS = 24, PROCESSES = 16, TERMINALS = 5, TASKS = 4, MAX = 64, MAX_TERMINALS = 4 };
-
-/* --- the reference --------------------------------------------------------- */
-
-struct plain {
-	uint64_t id, owner, process, terminal, task;
-	bool holds;
-	/* What a restart is made of: */
-	struct locktable_place place;
-	struct locktable_left left;
-	int saved; /* -1: none */
-};
-
-static struct plain plain[MAX]; /* in order of asking */
-static int plain_count;
-
-/* Level 0 is the terminal itself, with those that wait for it as such; the others
- * are its holders, the last one topmost. saved: -1: none; else the byte that it is
- * filled with. */
-static struct spot {
-	struct level {
-		uint64_t grant;
-		int saved;
-		struct {
-			bool dirty, untold;
-			int saved;
-		} left; /* on top of it */
-		uint64_t queue[MAX];
-		int queued;
-	} level[MAX + 1];
-	int holders;
-	struct locktable_left kept; /* what a restart is made of */
-} spot[TERMINALS + 1];
-
-static struct plain *plain_find(uint64_t id)
-{
-	for (int i = 0; i < plain_count; i++) {
-		if (plain[i].id == id)
-			return &plain[i];
-	}
-	return NULL;
-}
-
-static struct level *top_of(uint64_t terminal)
-{
-	return &spot[terminal].level[spot[terminal].holders];
-}
-
-static uint64_t plain_holder(uint64_t terminal)
-{
-	return spot[terminal].holders ? top_of(terminal)->grant : 0;
-}
-
-static int plain_waiters(uint64_t terminal)
-{
-	int n = 0;
-
-	for (int i = 0; i <= spot[terminal].holders; i++)
-		n += spot[terminal].level[i].queued;
-	return n;
-}
-
-static int plain_terminals(void)
-{
-	int n = 0;
-
-	for (uint64_t t = 1; t <= TERMINALS; t++)
-		n += spot[t].level[0].left.dirty || plain_holder(t);
-	return n;
-}
-
-/* The level at which a request holds the terminal; 0: at none. */
-static int level_of(uint64_t terminal, uint64_t id)
-{
-	for (int i = 1; i <= spot[terminal].holders; i++) {
-		if (spot[terminal].level[i].grant == id)
-			return i;
-	}
-	return 0;
-}
-
-static void queue_remove(struct level *l, uint64_t id)
-{
-	int n = 0;
-
-	for (int i = 0; i < l->queued; i++) {
-		if (l->queue[i] != id)
-			l->queue[n++] = l->queue[i];
-	}
-	l->queued = n;
-}
-
-static void plain_hold(uint64_t terminal, uint64_t id)
-{
-	spot[terminal].holders++;
-	*top_of(terminal) = (struct level){.grant = id, .saved = -1, .left.saved = -1};
-	plain_find(id)->holds = true;
-}
-
-static int first_saved(int a, int b, int c)
-{
-	return a >= 0 ? a : b >= 0 ? b : c;
-}
-
-/* What the holder at a level leaves for the next one there. */
-static void plain_leave(struct spot *s, int at, bool clean)
-{
-	struct level *gone = &s->level[at], *base = &s->level[at - 1];
-	bool topmost = at == s->holders;
-
-	if (clean) {
-		if (!base->left.untold) {
-			base->left.dirty = false;
-			base->left.saved = -1;
-		}
-		if (!topmost && !base->left.dirty)
-			base->left = gone->left;
-		return;
-	}
-	base->left.saved = base->left.untold
-			       ? first_saved(base->left.saved, gone->saved, gone->left.saved)
-			       : first_saved(gone->saved, base->left.saved, gone->left.saved);
-	base->left.dirty = true;
-	base->left.untold = base->left.untold || !topmost;
-}
-
-/* Ends the holder at a level; returns who is granted then, or 0. */
-static uint64_t plain_release(uint64_t terminal, int at, bool clean)
-{
-	struct spot *s = &spot[terminal];
-	struct level *gone = &s->level[at], *base = &s->level[at - 1];
-	bool topmost = at == s->holders;
-
-	plain_leave(s, at, clean);
-	memmove(base->queue + gone->queued, base->queue, (size_t)base->queued * sizeof(uint64_t));
-	memcpy(base->queue, gone->queue, (size_t)gone->queued * sizeof(uint64_t));
-	base->queued += gone->queued;
-	for (int i = at; i < s->holders; i++)
-		s->level[i] = s->level[i + 1];
-	s->holders--;
-	if (!topmost || base->queued == 0)
-		return 0;
-	uint64_t next = base->queue[0];
-	queue_remove(base, next);
-	plain_hold(terminal, next);
-	return next;
-}
-
-static uint64_t bit(const struct plain *p)
-{
-	return (uint64_t)1 << (p->process * TASKS + p->task);
-}
-_Static_assert(PROCESSES *TASKS <= 64, "a set of tasks is a word");
-
-/* Whom each task waits for: all before it in line. wish: a request to be, under
- * that level of its terminal, or (under -1) one that is. True: it waits for itself. */
-static bool plain_circle(const struct plain *wish, int under)
-{
-	uint64_t awaited[64] = {0}, reach, before;
-
-	for (uint64_t t = 1; t <= TERMINALS; t++) {
-		uint64_t ahead = 0;
-
-		for (int l = spot[t].holders; l >= 0; l--) {
-			for (int i = 0; i < spot[t].level[l].queued; i++) {
-				uint64_t b = bit(plain_find(spot[t].level[l].queue[i]));
-
-				awaited[__builtin_ctzll(b)] |= ahead;
-				ahead |= b;
-			}
-			if (t == wish->terminal && l == under) {
-				awaited[__builtin_ctzll(bit(wish))] |= ahead;
-				ahead |= bit(wish);
-			}
-			if (l > 0)
-				ahead |= bit(plain_find(spot[t].level[l].grant));
-		}
-	}
-	reach = awaited[__builtin_ctzll(bit(wish))];
-	do {
-		before = reach;
-		for (uint64_t left = before; left; left &= left - 1)
-			reach |= awaited[__builtin_ctzll(left)];
-	} while (reach != before);
-	return reach & bit(wish);
-}
+enum { OWNERS = 24, TERMINALS = 5, MAX = REFERENCE_MAX, MAX_TERMINALS = 4 };
 
 /* --- both -------------------------------------------------------------------- */
 
@@ -217,7 +30,7 @@ static void grant_check(const struct locktable_grant *g, uint64_t id)
 	if (!id)
 		return;
 	const struct plain *p = plain_find(id);
-	struct level *base = top_of(p->terminal) - 1;
+	struct level *base = plain_top(p->terminal) - 1;
 
 	base->left.untold = false;
 	assert_int_equal(g->owner, p->owner);
@@ -243,23 +56,17 @@ static void keep(const struct locktable_change *c)
 
 static void plain_end(struct plain *p, bool clean, const struct locktable_change *c)
 {
-	uint64_t terminal = p->terminal, next = 0;
-	int at = level_of(terminal, p->id);
+	uint64_t terminal = p->terminal, next;
+	int at = plain_level(terminal, p->id);
 
 	assert_int_equal(c->request, p->id);
 	assert_int_equal(c->owner, p->owner);
 	assert_int_equal(c->terminal, terminal);
 	assert_int_equal(c->outcome, p->holds ? LOCKTABLE_RELEASED : LOCKTABLE_CANCELLED);
-	if (at) {
-		joined_seen += spot[terminal].level[at].queued > 0;
-		next = plain_release(terminal, at, clean);
-	} else {
-		for (int i = 0; i <= spot[terminal].holders; i++)
-			queue_remove(&spot[terminal].level[i], p->id);
-	}
+	joined_seen += at && spot[terminal].level[at].queued > 0;
 	/* What a grant that ends below the topmost had on it stands on the level
 	 * below now; nothing else of it is kept. */
-	memmove(p, p + 1, (size_t)(&plain[--plain_count] - p) * sizeof(*p));
+	next = plain_remove(p, clean);
 	keep(c);
 	grant_check(&c->grant, next);
 	assert_int_equal(c->waiters, plain_waiters(terminal));
@@ -272,11 +79,11 @@ static struct locktable_wish wish_random(void)
 	struct locktable_wish w = {
 	    .owner = 1 + (uint64_t)(rand() % OWNERS),
 	    .terminal = 1 + (uint64_t)(rand() % TERMINALS),
-	    .task = {.id = (uint64_t)(rand() % TASKS)},
+	    .task = {.id = (uint64_t)(rand() % REFERENCE_TASKS)},
 	    .nonblock = rand() % 8 == 0,
 	};
 
-	w.process = w.owner % PROCESSES;
+	w.process = w.owner % REFERENCE_PROCESSES;
 	snprintf(w.task.name, sizeof(w.task.name), "task %d", (int)w.task.id % 2);
 	if (plain_count && rand() % 3 == 0)
 		w.under = plain[rand() % plain_count].id;
@@ -288,24 +95,15 @@ static struct locktable_wish wish_random(void)
 static enum locktable_outcome want_of(
     const struct locktable_wish *w, const struct plain *wish, int under)
 {
-	bool at_once = under == spot[w->terminal].holders;
+	enum locktable_outcome want = plain_want(wish, under, w->nonblock);
 
-	for (int i = 0; i < plain_count; i++) {
-		if (plain[i].process == w->process && plain[i].terminal == w->terminal &&
-		    plain[i].task == w->task.id)
-			return LOCKTABLE_DEADLOCK;
-	}
-	if (w->nonblock && !at_once)
-		return LOCKTABLE_BUSY;
-	if (plain_circle(wish, under)) {
-		circles_seen++;
-		return LOCKTABLE_DEADLOCK;
-	}
-	if (plain_count == MAX ||
-	    (!plain_holder(w->terminal) && !spot[w->terminal].level[0].left.dirty &&
-		plain_terminals() == MAX_TERMINALS))
+	circles_seen += want == LOCKTABLE_DEADLOCK && plain_circle(wish, under);
+	if (want <= LOCKTABLE_QUEUED &&
+	    (plain_count == MAX ||
+		(!plain_holder(w->terminal) && !spot[w->terminal].level[0].left.dirty &&
+		    plain_terminals() == MAX_TERMINALS)))
 		return LOCKTABLE_FULL;
-	return at_once ? LOCKTABLE_GRANTED : LOCKTABLE_QUEUED;
+	return want;
 }
 
 static void step_lock(void)
@@ -314,7 +112,7 @@ static void step_lock(void)
 	struct locktable_wish w = wish_random();
 	struct plain new = {
 	    .owner = w.owner, .process = w.process, .terminal = w.terminal, .task = w.task.id};
-	int under = level_of(w.terminal, w.under);
+	int under = plain_level(w.terminal, w.under);
 	uint64_t holder = plain_holder(w.terminal);
 	enum locktable_outcome want = want_of(&w, &new, under);
 
@@ -328,22 +126,12 @@ static void step_lock(void)
 	assert_int_equal(c.under, under ? w.under : 0);
 	last_id = new.id = c.request;
 	new.saved = -1;
-	plain[plain_count++] = new;
+	uint32_t position = plain_add(&new, under, want == LOCKTABLE_GRANTED);
 	keep(&c);
 	holds_seen += want == LOCKTABLE_GRANTED;
 	waits_seen += want == LOCKTABLE_QUEUED;
 	nested_seen += under > 1;
-	if (want == LOCKTABLE_GRANTED) {
-		plain_hold(w.terminal, new.id);
-		grant_check(&c.grant, new.id);
-		return;
-	}
-	grant_check(&c.grant, 0);
-	struct level *l = &spot[w.terminal].level[under];
-	l->queue[l->queued++] = new.id;
-	uint32_t position = 0;
-	for (int i = under; i <= spot[w.terminal].holders; i++)
-		position += (uint32_t)spot[w.terminal].level[i].queued;
+	grant_check(&c.grant, want == LOCKTABLE_GRANTED ? new.id : 0);
 	assert_int_equal(c.position, position);
 }
 
@@ -363,40 +151,6 @@ static void step_release(void)
 		assert_int_equal(got, LOCKTABLE_NOT_FOUND);
 }
 
-/* Moves the one at index `from` of a queue to index `to`. */
-static void queue_move(struct level *l, int from, int to)
-{
-	uint64_t id = l->queue[from];
-
-	queue_remove(l, id);
-	memmove(l->queue + to + 1, l->queue + to, (size_t)(l->queued - to) * sizeof(*l->queue));
-	l->queue[to] = id;
-	l->queued++;
-}
-
-static enum locktable_outcome plain_serve_first(const struct plain *p, uint32_t *position)
-{
-	struct spot *s = &spot[p->terminal];
-
-	*position = 1;
-	for (int i = s->holders; i >= 0; i--) {
-		for (int at = 0; at < s->level[i].queued; at++) {
-			if (s->level[i].queue[at] != p->id)
-				continue;
-			queue_move(&s->level[i], at, 0);
-			if (at == 0 || !plain_circle(p, -1)) {
-				moved_seen += at > 0;
-				return LOCKTABLE_QUEUED;
-			}
-			unmoved_seen++;
-			queue_move(&s->level[i], 0, at);
-			return LOCKTABLE_DEADLOCK;
-		}
-		*position += (uint32_t)s->level[i].queued;
-	}
-	return LOCKTABLE_GRANTED;
-}
-
 static void step_serve_first(void)
 {
 	struct locktable_change c;
@@ -404,11 +158,15 @@ static void step_serve_first(void)
 						 : (uint64_t)rand() % (last_id + 1);
 	const struct plain *p = plain_find(id);
 	uint32_t position = 0;
-	enum locktable_outcome want = p ? plain_serve_first(p, &position) : LOCKTABLE_NOT_FOUND;
+	bool moved = false;
+	enum locktable_outcome want =
+	    p ? plain_serve_first(p, &position, &moved) : LOCKTABLE_NOT_FOUND;
 
 	assert_int_equal(locktable_serve_first(table, id, &c), want);
 	assert_int_equal(c.outcome, want);
 	assert_int_equal(c.grant.request, 0);
+	moved_seen += moved;
+	unmoved_seen += want == LOCKTABLE_DEADLOCK;
 	if (!p)
 		return;
 	assert_int_equal(c.request, id);
@@ -456,7 +214,7 @@ static void step_save(void)
 	bool got = locktable_save(table, id, saved, (size_t)(byte % (LOCKTABLE_SAVED_MAX + 1)));
 	assert_int_equal(got, p && p->holds);
 	if (got)
-		spot[p->terminal].level[level_of(p->terminal, id)].saved = p->saved = byte;
+		spot[p->terminal].level[plain_level(p->terminal, id)].saved = p->saved = byte;
 	assert_false(locktable_save(table, id, saved, sizeof(saved)));
 }
 
@@ -530,13 +288,6 @@ static void step_restart(void)
 	restarts_seen++;
 }
 
-static uint64_t plain_successor(const struct plain *p)
-{
-	const struct level *top = top_of(p->terminal);
-
-	return plain_holder(p->terminal) == p->id && top[-1].queued ? top[-1].queue[0] : 0;
-}
-
 /* The next one of the walk is this one. */
 static void walk(struct locktable_cursor *cursor, uint64_t id, uint32_t position)
 {
@@ -596,8 +347,7 @@ static void random_operations(void **state)
 	(void)state;
 	print_message("TTYLOCK_MODEL_SEED=%u\n", seed);
 	srand(seed);
-	for (int t = 0; t <= TERMINALS; t++)
-		spot[t].level[0].left.saved = -1;
+	plain_reset();
 	table = locktable_new(MAX, MAX_TERMINALS, seed);
 	assert_non_null(table);
 	for (unsigned long i = 0; i < steps; i++) {
