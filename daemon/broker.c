@@ -197,7 +197,7 @@ static void tell_granted(struct broker *b, struct ticket *k, const struct lockta
 
 /* Queued, or refused as busy or as a deadlock: with who holds it. */
 static void tell_not_granted(struct broker *b, const struct ticket *k, ttylock_State state,
-    ttylock_Code code, const struct locktable_change *change)
+    ttylock_Code code, const struct locktable_change *change, enum broker_urgency urgency)
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
 	ttylock_LockStatus *s = &e.body.lock_status;
@@ -213,7 +213,7 @@ static void tell_not_granted(struct broker *b, const struct ticket *k, ttylock_S
 		s->has_holder = true;
 		broker_entry(b, holder, k->caller, 0, &s->holder);
 	}
-	b->ops->send(k->caller, &e, BROKER_REPLY);
+	b->ops->send(k->caller, &e, urgency);
 }
 
 static void tell_ended(
@@ -322,7 +322,7 @@ static void lock_refused(struct broker *b, struct ticket *k, const struct lockta
 		broker_log(k, LOG_KIND_REFUSED, NULL, "this task has asked already");
 	else
 		broker_log(k, LOG_KIND_DEADLOCK, NULL, NULL);
-	tell_not_granted(b, k, ttylock_State_STATE_REFUSED, code, change);
+	tell_not_granted(b, k, ttylock_State_STATE_REFUSED, code, change, BROKER_REPLY);
 	ticket_free(&b->tickets, k);
 }
 
@@ -345,7 +345,8 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 		return;
 	}
 	broker_log(k, LOG_KIND_QUEUED, NULL, NULL);
-	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
+	tell_not_granted(
+	    b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change, BROKER_REPLY);
 	tell_watchers(b, ttylock_EventKind_EVENT_QUEUED, k, change.position, NULL);
 	SYNC_POINT("broker.queued");
 }
@@ -379,6 +380,7 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 	if (change->kept)
 		keep(b, k->terminal);
 	k->caller->usage->requests--;
+	k->caller->holds -= held;
 	struct idle_wait *kept_waiting = k->idle;
 	k->idle = NULL;
 	ticket_free(&b->tickets, k);
@@ -436,7 +438,8 @@ enum locktable_outcome broker_serve_first(struct broker *b, struct ticket *k, ui
 	if (locktable_serve_first(b->table, k->id, &change) != LOCKTABLE_QUEUED)
 		return change.outcome;
 	*position = change.position;
-	tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change);
+	tell_not_granted(
+	    b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change, BROKER_HINT);
 	tell_watchers(b, ttylock_EventKind_EVENT_MOVED, k, change.position, NULL);
 	return change.outcome;
 }
@@ -462,16 +465,28 @@ static void drop_requests(struct broker *b, struct caller *c)
 	}
 }
 
-void broker_watch(struct broker *b, struct caller *c)
+int broker_watch(struct broker *b, struct caller *c)
 {
+	struct policy_case pc = {
+	    .uid = c->cred.uid,
+	    .mine = c->usage->watchers,
+	    .others = b->watching - c->usage->watchers,
+	    .total = POLICY_WATCHERS_MAX,
+	};
+
 	if (c->watching)
-		return;
+		return 0;
+	if (policy_decide(POLICY_WATCH, &pc) != POLICY_ALLOW)
+		return -EDQUOT;
 	c->watching = true;
+	c->usage->watchers++;
+	b->watching++;
 	c->watch_prev = NULL;
 	c->watch_next = b->watchers;
 	if (c->watch_next)
 		c->watch_next->watch_prev = c;
 	b->watchers = c;
+	return 0;
 }
 
 static void unwatch(struct broker *b, struct caller *c)
@@ -479,6 +494,8 @@ static void unwatch(struct broker *b, struct caller *c)
 	if (!c->watching)
 		return;
 	c->watching = false;
+	c->usage->watchers--;
+	b->watching--;
 	if (c->watch_next)
 		c->watch_next->watch_prev = c->watch_prev;
 	if (c->watch_prev)

@@ -20,6 +20,7 @@
 
 enum broker_urgency {
 	BROKER_REPLY, /* must arrive */
+	BROKER_HINT,  /* may be dropped when the caller does not read */
 	BROKER_EVENT, /* may be dropped when the caller does not read; it is told */
 	BROKER_BULK,  /* part of a long answer: does not count as not reading */
 };
@@ -34,6 +35,7 @@ struct broker {
 	struct tickets tickets;
 	struct terminals terminals;
 	struct caller *watchers;
+	uint32_t watching;
 	uint32_t requests_max, terminals_max;
 	uint32_t kept;	  /* dirty terminals with nobody there */
 	uint64_t started; /* ms */
@@ -73,7 +75,8 @@ void broker_caller_gone(struct broker *b, struct caller *c);
  * quota. Takes over *p in any case. */
 struct terminal *broker_terminal(struct broker *b, struct caller *c, struct proof *p);
 
-void broker_watch(struct broker *b, struct caller *c);
+/* 0, or -EDQUOT: its user watches with too many already. */
+int broker_watch(struct broker *b, struct caller *c);
 
 /* How `viewer` may see a request. */
 void broker_entry(const struct broker *b, const struct ticket *k, const struct caller *viewer,

@@ -36,6 +36,8 @@ struct caller {
 	struct idle_wait *idle; // owns; its WaitIdle that are not answered yet
 	uint32_t idle_count;
 
+	uint32_t holds; /* requests that are granted, at whatever depth */
+
 	bool watching;
 	struct caller *watch_prev, *watch_next; // broker.watchers
 };

@@ -83,8 +83,11 @@ int cred_read(int sock, struct cred *out)
 	struct ucred u;
 	socklen_t len = sizeof(u);
 
+	*out = (struct cred){.uid = (uid_t)-1, .pidfd = -1, .comm = "?"};
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &u, &len) < 0)
 		return -errno;
+	out->uid = u.uid;
+	out->pid = u.pid;
 	if (u.pid <= 0 || u.uid == POLICY_UID_OVERFLOW || u.uid == (uid_t)-1)
 		return -EACCES;
 

@@ -20,7 +20,8 @@ struct cred {
 
 /* Reads it for a connected socket. 0; -EACCES when the process or user has no
  * identity here (another pid or user namespace), -ESRCH when it is gone
- * already, or -errno. Any error means: deny. */
+ * already, or -errno. Any error means: deny; then *out is for the log alone: the
+ * pid and uid that were told, without a pidfd. */
 int cred_read(int sock, struct cred *out);
 
 /* Closes the pidfd; fine on one that is closed (-1). */

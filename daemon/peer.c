@@ -2,28 +2,29 @@
 
 #include <errno.h>
 #include <event2/event_struct.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "discard.h"
 #include "frame.h"
+#include "inbox.h"
 #include "log.h"
 #include "outbox.h"
 #include "policy.h"
-#include "proof.h"
 #include "request.h"
 #include "sync_point.h"
+#include "turn.h"
 
 /* From here on a peer's events are dropped, and it is not read from, until it
  * has read what there is. */
 #define OUTBOX_SOFT (64u * 1024)
 /* More than all statuses of a peer with very many requests: one that lets so
- * much lie is dropped. A long answer that it asked for does not count. */
+ * much lie and only waits is dropped. One that holds a terminal is kept, for it
+ * may be stopped: what its requests can still bring is bounded by their number.
+ * A long answer that it asked for does not count. */
 #define OUTBOX_HARD (2u * 1024 * 1024)
-/* Long answers of all peers of one user that lie unread. */
-#define QUEUED_MAX (64u * 1024 * 1024)
 /* Of what a dead process has left in its socket. */
 #define LAST_WORDS 64
 
@@ -34,13 +35,11 @@ struct peer {
 	struct peer *next_dead;	  // peers.dead
 	int sock;
 	struct event readable, writable, died, greet;
+	struct turn turn;
 	bool paused;	  /* not read from until the outbox is empty */
 	bool lingering;	  /* counted in usage */
 	bool events_lost; /* some were dropped: to be told */
-	uint8_t rx[FRAME_MAX];
-	size_t rx_len;
-	/* rx[0..proof_end) came up to and with the pending descriptor. */
-	size_t proof_end;
+	struct inbox in;
 	struct outbox out;
 	size_t bulk; /* long answers put into it since it was empty */
 };
@@ -64,6 +63,7 @@ static void peer_gone(struct peer *p, const char *why)
 	event_del(&p->writable);
 	event_del(&p->died);
 	event_del(&p->greet);
+	turn_forget(&p->turn);
 	p->next_dead = p->set->dead;
 	p->set->dead = p;
 }
@@ -82,7 +82,7 @@ static void peer_free(struct peer *p)
 	set->count--;
 	usage->connections--;
 	usage->lingering -= p->lingering;
-	usage->queued_bytes -= outbox_length(&p->out);
+	usage_unqueued(usage, outbox_length(&p->out));
 	/* A last Error should reach it, if there is room for that. */
 	outbox_flush(&p->out, p->sock);
 	outbox_deinit(&p->out);
@@ -117,7 +117,7 @@ static void peer_flush(struct peer *p)
 	size_t before = outbox_length(&p->out);
 	int rc = outbox_flush(&p->out, p->sock);
 
-	p->caller.usage->queued_bytes -= before - outbox_length(&p->out);
+	usage_unqueued(p->caller.usage, before - outbox_length(&p->out));
 	if (rc < 0)
 		peer_gone(p, "cannot be written to");
 	else if (outbox_length(&p->out) > 0)
@@ -138,22 +138,27 @@ static void peer_queue(struct peer *p, const ttylock_Envelope *e)
 		return;
 	}
 	outbox_added(&p->out, (size_t)n);
-	p->caller.usage->queued_bytes += (size_t)n;
+	usage_queued(p->caller.usage, (size_t)n);
 }
 
 static void send_bulk(struct peer *p, const ttylock_Envelope *e)
 {
 	size_t before = outbox_length(&p->out);
 
-	if (p->caller.usage->queued_bytes > QUEUED_MAX) {
-		peer_gone(p, "its user lets too much lie unread");
-		return;
-	}
 	peer_queue(p, e);
 	p->bulk += outbox_length(&p->out) - before;
 	/* In large pieces: the kernel's buffer is the faster one. */
 	if (outbox_length(&p->out) > OUTBOX_SOFT || e->body.status_report.last)
 		peer_flush(p);
+}
+
+/* Whether it, or its user, has to read first. */
+static bool lets_lie(const struct peer *p)
+{
+	size_t length = outbox_length(&p->out);
+
+	return length > OUTBOX_SOFT ||
+	       (length > 0 && usage_may_queue(p->caller.usage) != POLICY_ALLOW);
 }
 
 static void peer_send(struct caller *c, const ttylock_Envelope *e, enum broker_urgency urgency)
@@ -166,11 +171,13 @@ static void peer_send(struct caller *c, const ttylock_Envelope *e, enum broker_u
 		send_bulk(p, e);
 		return;
 	}
-	if (urgency == BROKER_EVENT && (p->events_lost || outbox_length(&p->out) > OUTBOX_SOFT)) {
+	if (urgency == BROKER_HINT && lets_lie(p))
+		return;
+	if (urgency == BROKER_EVENT && (p->events_lost || lets_lie(p))) {
 		p->events_lost = true;
 		return;
 	}
-	if (outbox_length(&p->out) > OUTBOX_HARD + p->bulk) {
+	if (outbox_length(&p->out) > OUTBOX_HARD + p->bulk && c->holds == 0) {
 		peer_gone(p, "does not read");
 		return;
 	}
@@ -183,130 +190,67 @@ const struct broker_ops peer_ops = {.send = peer_send};
 
 /* --- receiving --------------------------------------------------------- */
 
-/* False when the peer may not have sent that. The descriptors are ours in any
- * case, and each is dealt with. */
-static bool descriptors_take(struct peer *p, struct msghdr *m)
+/* Not read from until its turn. */
+static void peer_await_turn(struct peer *p)
+{
+	event_del(&p->readable);
+	turn_await(&p->set->turns, &p->turn);
+}
+
+static void frame_handle(struct peer *p, size_t at, const ttylock_Envelope *e)
 {
 	struct caller *c = &p->caller;
-	bool good = !(m->msg_flags & MSG_CTRUNC);
+	bool greeted = c->greeted;
 
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(h) + i * sizeof(fd), sizeof(fd));
-			if (!good || c->proof_pending) {
-				discard(fd);
-				good = false;
-				continue;
-			}
-			c->proof_error = proof_take(fd, c->cred.pid, c->cred.uid, &c->proof);
-			c->proof_pending = true;
-			p->proof_end = SIZE_MAX; /* set once the length is known */
-		}
-	}
-	return good;
+	if ((c->proof_pending && at >= p->in.proof_end &&
+		e->which_body != ttylock_Envelope_terminal_open_tag) ||
+	    request_handle(p->set->broker, c, e) < 0)
+		peer_gone(p, "sent what it may not");
+	if (!greeted && c->greeted)
+		event_del(&p->greet);
 }
 
-/* How much to read at most. While a descriptor is pending, no further than to
- * the end of the frame that may own it: beyond could be the next descriptor. */
-static size_t rx_room(const struct peer *p)
-{
-	size_t room = sizeof(p->rx) - p->rx_len;
-
-	if (!p->caller.proof_pending || p->rx_len == 0)
-		return p->caller.proof_pending ? 1 : room;
-	if (p->rx_len == 1 && (p->rx[0] & 0x80))
-		return 1;
-	size_t body =
-	    p->rx[0] & 0x80 ? (size_t)(p->rx[0] & 0x7f) | (size_t)p->rx[1] << 7 : p->rx[0];
-	size_t frame = (p->rx[0] & 0x80 ? 2 : 1) + body;
-	return frame - p->rx_len < room ? frame - p->rx_len : room;
-}
-
-/* One recvmsg. > 0: there are new bytes; 0: none now; < 0: it is gone. */
-static int peer_receive(struct peer *p, bool *filled)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control;
-	size_t room = rx_room(p);
-	struct iovec iov = {.iov_base = p->rx + p->rx_len, .iov_len = room};
-	struct msghdr m = {
-	    .msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control.buf,
-	    .msg_controllen = CMSG_LEN(sizeof(int)), /* CMSG_SPACE has room for two */
-	};
-	ssize_t n = recvmsg(p->sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-		return 0;
-	if (n <= 0) {
-		peer_gone(p, n == 0 ? "closed its connection" : "connection broken");
-		return -1;
-	}
-	if (!descriptors_take(p, &m)) {
-		peer_gone(p, "sent a descriptor too many");
-		return -1;
-	}
-	p->rx_len += (size_t)n;
-	if (p->caller.proof_pending && p->proof_end == SIZE_MAX)
-		p->proof_end = p->rx_len;
-	*filled = (size_t)n == room;
-	return 1;
-}
-
-/* Handles the whole frames in rx, as long as the peer reads the answers.
- * Returns how many bytes they took. */
+/* Handles the whole frames in the inbox, as long as it is the peer's turn and
+ * it reads the answers. Returns how many bytes they took. */
 static size_t frames_handle(struct peer *p)
 {
 	struct caller *c = &p->caller;
+	uint32_t cost = 0;
 	size_t at = 0;
 
-	while (!c->gone && at < p->rx_len) {
+	while (!c->gone && at < p->in.length) {
 		ttylock_Envelope e;
+		ssize_t n = frame_decode(p->in.bytes + at, p->in.length - at, &e);
 
-		if (outbox_length(&p->out) > OUTBOX_SOFT && !c->dying) {
-			p->paused = true;
-			break;
-		}
-		ssize_t n = frame_decode(p->rx + at, p->rx_len - at, &e);
 		if (n == 0)
 			break;
 		if (n < 0) {
 			peer_gone(p, n == -EMSGSIZE ? "sent a frame too long" : "sent a bad frame");
 			break;
 		}
-		bool greeted = c->greeted;
-		if ((c->proof_pending && at >= p->proof_end &&
-			e.which_body != ttylock_Envelope_terminal_open_tag) ||
-		    request_handle(p->set->broker, c, &e) < 0)
-			peer_gone(p, "sent what it may not");
-		if (!greeted && c->greeted)
-			event_del(&p->greet);
+		if (!c->dying && lets_lie(p)) {
+			p->paused = true;
+			break;
+		}
+		if (!c->dying && cost >= POLICY_TURN) {
+			peer_await_turn(p);
+			break;
+		}
+		cost += request_cost(p->set->broker, &e);
+		frame_handle(p, at, &e);
 		at += (size_t)n;
 	}
+	/* Half a frame is not for nothing either. */
+	usage_talked(c->usage, broker_now(), cost ? cost : 1);
 	return at;
 }
 
-/* filled: the last read took all that there was room for, so a descriptor's
- * frame may be yet to come although nothing is left here. */
-static void peer_process(struct peer *p, bool filled)
+static void peer_process(struct peer *p)
 {
-	size_t took = frames_handle(p);
-
-	p->rx_len -= took;
-	memmove(p->rx, p->rx + took, p->rx_len);
-	p->proof_end = p->proof_end > took ? p->proof_end - took : 0;
+	inbox_took(&p->in, frames_handle(p));
 	if (p->caller.gone)
 		return;
-	if (p->caller.proof_pending && p->rx_len == 0 && !filled)
+	if (p->caller.proof_pending && p->in.length == 0 && !p->in.filled)
 		peer_gone(p, "sent a descriptor with no terminal");
 	else if (p->paused)
 		event_del(&p->readable);
@@ -316,19 +260,47 @@ static void peer_process(struct peer *p, bool filled)
 	}
 }
 
+/* False when there is nothing more, now or ever. */
+static bool peer_receive(struct peer *p)
+{
+	int rc = inbox_receive(&p->in, p->sock, &p->caller);
+
+	if (rc < 0)
+		peer_gone(p, rc == -EPIPE    ? "closed its connection"
+			     : rc == -EPROTO ? "sent a descriptor too many"
+					     : "connection broken");
+	return rc > 0;
+}
+
 /* --- events ------------------------------------------------------------ */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 	struct peers *set = p->set;
-	bool filled = false;
 
 	(void)fd;
 	(void)what;
 	/* One buffer's worth at a time: nobody keeps the loop to himself. */
-	if (peer_receive(p, &filled) > 0)
-		peer_process(p, filled);
+	if (!usage_may_talk(p->caller.usage, broker_now()))
+		peer_await_turn(p);
+	else if (peer_receive(p))
+		peer_process(p);
+	peers_reap(set);
+}
+
+/* What it sent before first: only then is there room for more. */
+static void on_turn(struct turn *turn)
+{
+	struct peer *p = (struct peer *)((char *)turn - offsetof(struct peer, turn));
+	struct peers *set = p->set;
+
+	peer_process(p);
+	if (!p->caller.gone && !p->paused && !p->turn.waits) {
+		event_add(&p->readable, NULL);
+		if (peer_receive(p))
+			peer_process(p);
+	}
 	peers_reap(set);
 }
 
@@ -350,8 +322,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		}
 		if (p->paused) {
 			p->paused = false;
-			event_add(&p->readable, NULL);
-			peer_process(p, true);
+			peer_await_turn(p);
 		}
 	}
 	peers_reap(set);
@@ -363,17 +334,18 @@ static void on_died(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 	struct peers *set = p->set;
-	bool filled;
 
 	(void)fd;
 	(void)what;
 	p->caller.dying = true;
-	peer_process(p, true);
-	for (int i = 0; i < LAST_WORDS && !p->caller.gone && peer_receive(p, &filled) > 0; i++)
-		peer_process(p, filled);
+	peer_process(p);
+	for (int i = 0; i < LAST_WORDS && !p->caller.gone && peer_receive(p); i++)
+		peer_process(p);
 	peer_gone(p, "its process died");
 	peers_reap(set);
 }
+
+static const struct timeval grace = {POLICY_GREET_GRACE_S, 0};
 
 /* Twice: when the grace is over, and at the deadline. */
 static void on_greet(evutil_socket_t fd, short what, void *arg)
@@ -386,7 +358,9 @@ static void on_greet(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (p->lingering || policy_decide(POLICY_LINGER, &pc) != POLICY_ALLOW) {
+	if (p->turn.waits) {
+		event_add(&p->greet, &grace); /* it may have: we did not listen */
+	} else if (p->lingering || policy_decide(POLICY_LINGER, &pc) != POLICY_ALLOW) {
 		peer_gone(p, "has not said Hello");
 	} else {
 		p->lingering = true;
@@ -399,7 +373,7 @@ static void on_greet(evutil_socket_t fd, short what, void *arg)
 /* --- the set ----------------------------------------------------------- */
 
 void peers_init(struct peers *set, struct event_base *base, struct broker *broker,
-    void (*freed)(void *arg), void *arg)
+    struct usages *usages, void (*freed)(void *arg), void *arg)
 {
 	*set = (struct peers){
 	    .base = base,
@@ -407,6 +381,7 @@ void peers_init(struct peers *set, struct event_base *base, struct broker *broke
 	    .freed = freed,
 	    .freed_arg = arg,
 	};
+	turns_init(&set->turns, base, usages, on_turn);
 }
 
 static void freed_ignore(void *arg)
@@ -420,11 +395,11 @@ void peers_deinit(struct peers *set)
 	for (struct peer *p = set->first; p; p = p->next)
 		peer_gone(p, "we are ending");
 	peers_reap(set);
+	turns_deinit(&set->turns);
 }
 
 int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usage)
 {
-	static const struct timeval grace = {POLICY_GREET_GRACE_S, 0};
 	struct peer *p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
@@ -444,8 +419,9 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 	p->sock = sock;
 	p->caller.id = ++set->last_id;
 	p->caller.cred = *cred;
-	p->caller.usage = usage_ref(usage);
+	p->caller.usage = p->turn.usage = usage_ref(usage);
 	usage->connections++;
+	usage_talked(usage, broker_now(), POLICY_COST_CONNECT);
 	cred->pidfd = -1;
 	p->next = set->first;
 	if (p->next)

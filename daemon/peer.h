@@ -14,6 +14,7 @@
 
 #include "broker.h"
 #include "cred.h"
+#include "turn.h"
 #include "usage.h"
 
 struct peer;
@@ -23,6 +24,7 @@ struct peers {
 	struct broker *broker;
 	struct peer *first; // owns
 	struct peer *dead;  // to be freed
+	struct turns turns;
 	uint32_t count;
 	uint64_t last_id;
 	/* Called when one was freed; peers_add may be called from it. */
@@ -30,9 +32,9 @@ struct peers {
 	void *freed_arg;
 };
 
-/* base and broker must outlive it. */
+/* base, broker and usages must outlive it. */
 void peers_init(struct peers *set, struct event_base *base, struct broker *broker,
-    void (*freed)(void *arg), void *arg);
+    struct usages *usages, void (*freed)(void *arg), void *arg);
 /* Ends and frees all. */
 void peers_deinit(struct peers *set);
 

@@ -5,7 +5,7 @@
  * alone still gets half. */
 static enum policy_verdict quota(const struct policy_case *c)
 {
-	uint64_t used = (uint64_t)c->mine + c->others;
+	uint64_t used = c->mine + c->others;
 
 	if (c->uid == 0)
 		return used < c->total ? POLICY_ALLOW : POLICY_QUOTA;
@@ -32,6 +32,8 @@ enum policy_verdict policy_decide(enum policy_operation op, const struct policy_
 	case POLICY_CONNECT:
 	case POLICY_TERMINAL:
 	case POLICY_LOCK:
+	case POLICY_WATCH:
+	case POLICY_QUEUE:
 		return quota(c);
 	case POLICY_LINGER:
 		return linger(c);
@@ -42,4 +44,20 @@ enum policy_verdict policy_decide(enum policy_operation op, const struct policy_
 			   : POLICY_DENY;
 	}
 	return POLICY_DENY;
+}
+
+/* Anybody's is far below what the daemon can do in a second, so that there is
+ * time left for the others whatever he sends. */
+const struct bucket_rate *policy_message_rate(uint32_t uid)
+{
+	static const struct bucket_rate root = {200000, 200000}, anybody = {40000, 40000};
+
+	return uid == 0 ? &root : &anybody;
+}
+
+const struct bucket_rate *policy_refusal_rate(uint32_t uid)
+{
+	static const struct bucket_rate root = {50, 200}, anybody = {5, 50};
+
+	return uid == 0 ? &root : &anybody;
 }

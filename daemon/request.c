@@ -9,6 +9,7 @@
 #include "lineage.h"
 #include "log.h"
 #include "policy.h"
+#include "refusal.h"
 #include "text.h"
 
 static int hello(struct broker *b, struct caller *c, const ttylock_Envelope *e)
@@ -20,6 +21,7 @@ static int hello(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 
 		snprintf(text, sizeof(text), "this daemon speaks protocol version %d only",
 		    REQUEST_PROTOCOL_VERSION);
+		refusal_log(c, text);
 		broker_error(b, c, ttylock_Code_ERROR_VERSION, 0, text);
 		return -EPROTO;
 	}
@@ -34,7 +36,9 @@ static int hello(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 
 static void log_quota(const struct caller *c, const char *what)
 {
-	log_event(&(struct log_event){.kind = LOG_KIND_QUOTA, .who = &c->cred, .note = what});
+	if (refusal_tell(c->usage))
+		log_event(
+		    &(struct log_event){.kind = LOG_KIND_QUOTA, .who = &c->cred, .note = what});
 }
 
 static const char *proof_text(int error)
@@ -68,6 +72,7 @@ static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envel
 	terminal_unref(c->terminals[n]);
 	c->terminals[n] = NULL;
 	if (c->proof_error) {
+		refusal_log(c, proof_text(c->proof_error));
 		broker_error(b, c, ttylock_Code_ERROR_TERMINAL, 0, proof_text(c->proof_error));
 		return 0;
 	}
@@ -82,6 +87,20 @@ static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envel
 	return 0;
 }
 
+static const char *code_text(ttylock_Code code)
+{
+	switch (code) {
+	case ttylock_Code_ERROR_INVALID:
+		return "a field is out of its range";
+	case ttylock_Code_ERROR_TERMINAL:
+		return "it has shown no terminal of that number, or one that is dead";
+	case ttylock_Code_ERROR_DENIED:
+		return "not allowed";
+	default:
+		return "too many";
+	}
+}
+
 static void refuse(struct broker *b, struct caller *c, uint64_t number, ttylock_Code code)
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
@@ -89,7 +108,7 @@ static void refuse(struct broker *b, struct caller *c, uint64_t number, ttylock_
 	if (code == ttylock_Code_ERROR_QUOTA)
 		log_quota(c, "requests");
 	else
-		log_debug("pid %d: request refused, code %d", (int)c->cred.pid, (int)code);
+		refusal_log(c, code_text(code));
 	e.body.lock_status.request = number;
 	e.body.lock_status.state = ttylock_State_STATE_REFUSED;
 	e.body.lock_status.code = code;
@@ -218,7 +237,8 @@ static struct ticket *steered(struct broker *b, struct caller *c, uint64_t id, b
 		return NULL;
 	}
 	if (!broker_may_steer(k, c)) {
-		broker_log(k, LOG_KIND_DENIED, c, NULL);
+		if (refusal_tell(c->usage))
+			broker_log(k, LOG_KIND_DENIED, c, NULL);
 		broker_error(
 		    b, c, ttylock_Code_ERROR_DENIED, id, "not your request, nor your terminal");
 		return NULL;
@@ -296,6 +316,8 @@ static int terminal_state(struct broker *b, struct caller *c, const ttylock_Enve
 	return 0;
 }
 
+#define UNREAD "its user lets too much lie unread"
+
 /* All at once, so that it is of one moment; the outbox takes any size of it. */
 static int status_query(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
@@ -308,6 +330,11 @@ static int status_query(struct broker *b, struct caller *c, const ttylock_Envelo
 	report->query = e->body.status_query.query;
 	if (below < 0) {
 		broker_error(b, c, ttylock_Code_ERROR_INVALID, report->query, "below: no pid");
+		return 0;
+	}
+	if (usage_may_queue(c->usage) != POLICY_ALLOW) {
+		log_quota(c, "bytes that lie unread");
+		broker_error(b, c, ttylock_Code_ERROR_QUOTA, report->query, UNREAD);
 		return 0;
 	}
 	report->has_entry = true;
@@ -340,7 +367,10 @@ static int wait_idle(struct broker *b, struct caller *c, const ttylock_Envelope 
 static int watch(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
 	(void)e;
-	broker_watch(b, c);
+	if (broker_watch(b, c) < 0) {
+		log_quota(c, "watchers");
+		broker_error(b, c, ttylock_Code_ERROR_QUOTA, 0, "too many watchers");
+	}
 	return 0;
 }
 
@@ -385,4 +415,15 @@ int request_handle(struct broker *b, struct caller *c, const ttylock_Envelope *e
 		return row->handle(b, c, e);
 	}
 	return -EPROTO;
+}
+
+uint32_t request_cost(const struct broker *b, const ttylock_Envelope *e)
+{
+	switch (e->which_body) {
+	case ttylock_Envelope_status_query_tag:
+	case ttylock_Envelope_wait_idle_tag: /* these look at all requests */
+		return 1 + locktable_requests(b->table) / POLICY_COST_ENTRIES;
+	default:
+		return 1;
+	}
 }

@@ -11,4 +11,7 @@
 /* 0, or -EPROTO: the caller may not send this now; its connection must end. */
 int request_handle(struct broker *b, struct caller *c, const ttylock_Envelope *e);
 
+/* What it costs of its sender's rate: see policy.h. */
+uint32_t request_cost(const struct broker *b, const ttylock_Envelope *e);
+
 #endif

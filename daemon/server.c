@@ -16,6 +16,7 @@
 #include "log.h"
 #include "peer.h"
 #include "policy.h"
+#include "refusal.h"
 #include "sync_point.h"
 
 /* Connections taken at a time: those that are in have their turn too. */
@@ -57,24 +58,40 @@ static void turn_away(int sock, ttylock_Code code, const char *text)
 	close(sock);
 }
 
+/* Also where cred_read failed: with what it could learn. */
+static void refuse(struct server *s, int sock, const struct cred *cred, enum log_kind kind,
+    const char *note, ttylock_Code code, const char *text)
+{
+	struct usage *usage = cred->pid > 0 ? usages_get(&s->usages, cred->uid) : NULL;
+
+	if (refusal_tell(usage))
+		log_event(&(struct log_event){.kind = kind, .who = cred, .note = note});
+	usage_unref(usage);
+	turn_away(sock, code, text);
+}
+
+static void identity_refuse(struct server *s, int sock, const struct cred *cred, int error)
+{
+	if (error == -EMFILE || error == -ENFILE) {
+		refuse(s, sock, cred, LOG_KIND_NO_DESCRIPTORS, "a connection is turned away",
+		    ttylock_Code_ERROR_QUOTA, "out of descriptors");
+		return;
+	}
+	if (error == -ESRCH)
+		log_debug("a connection's process is gone already");
+	else
+		log_event(&(struct log_event){
+		    .kind = LOG_KIND_UNIDENTIFIED, .who = cred, .note = strerror(-error)});
+	turn_away(sock, ttylock_Code_ERROR_DENIED, "you have no identity here");
+}
+
 static void admit(struct server *s, int sock)
 {
 	struct cred cred;
 	int rc = cred_read(sock, &cred);
 
-	if (rc == -EMFILE || rc == -ENFILE) {
-		log_event(&(struct log_event){
-		    .kind = LOG_KIND_NO_DESCRIPTORS, .note = "a connection is turned away"});
-		turn_away(sock, ttylock_Code_ERROR_QUOTA, "out of descriptors");
-		return;
-	}
 	if (rc < 0) {
-		if (rc == -ESRCH)
-			log_debug("a connection's process is gone already");
-		else
-			log_event(&(struct log_event){
-			    .kind = LOG_KIND_UNIDENTIFIED, .note = strerror(-rc)});
-		turn_away(sock, ttylock_Code_ERROR_DENIED, "you have no identity here");
+		identity_refuse(s, sock, &cred, rc);
 		return;
 	}
 	struct usage *usage = usages_get(&s->usages, cred.uid);
@@ -87,12 +104,12 @@ static void admit(struct server *s, int sock)
 	enum policy_verdict verdict = policy_decide(POLICY_CONNECT, &pc);
 
 	if (verdict == POLICY_DENY) {
-		turn_away(sock, ttylock_Code_ERROR_DENIED, "not allowed");
+		refuse(s, sock, &cred, LOG_KIND_REFUSED, "a connection", ttylock_Code_ERROR_DENIED,
+		    "not allowed");
 	} else if (verdict == POLICY_QUOTA || !usage ||
 		   peers_add(&s->peers, sock, &cred, usage) < 0) {
-		log_event(&(struct log_event){
-		    .kind = LOG_KIND_QUOTA, .who = &cred, .note = "connections"});
-		turn_away(sock, ttylock_Code_ERROR_QUOTA, "too many connections");
+		refuse(s, sock, &cred, LOG_KIND_QUOTA, "connections", ttylock_Code_ERROR_QUOTA,
+		    "too many connections");
 	} else {
 		log_debug(
 		    "pid %d (%s), uid %u: connected", (int)cred.pid, cred.comm, (unsigned)cred.uid);
@@ -260,7 +277,7 @@ struct server *server_new(int listener, bool on_demand)
 		errno = ENOMEM;
 		return NULL;
 	}
-	peers_init(&s->peers, s->base, &s->broker, peer_freed, s);
+	peers_init(&s->peers, s->base, &s->broker, &s->usages, peer_freed, s);
 	s->dump = dump_new(s->base, &s->broker, &s->peers);
 	if (!s->dump)
 		log_warnx("SIGUSR1 will show nothing: out of memory or descriptors");

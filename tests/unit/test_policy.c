@@ -89,6 +89,31 @@ static void few_may_stay_without_hello(void **state)
 	assert_int_equal(policy_decide(POLICY_LINGER, &c), POLICY_ALLOW);
 }
 
+/* Bytes are many: no sum of them may wrap. */
+static void large_numbers_do_not_wrap(void **state)
+{
+	struct policy_case c = {.uid = 5, .mine = 1ull << 40, .others = 1, .total = 1ull << 33};
+
+	(void)state;
+	assert_int_equal(policy_decide(POLICY_QUEUE, &c), POLICY_QUOTA);
+	c.mine = 0;
+	c.others = 1ull << 40;
+	assert_int_equal(policy_decide(POLICY_QUEUE, &c), POLICY_QUOTA);
+	c.others = 0;
+	assert_int_equal(policy_decide(POLICY_QUEUE, &c), POLICY_ALLOW);
+	assert_int_equal(policy_decide(POLICY_WATCH, &c), POLICY_ALLOW);
+}
+
+static void root_has_a_rate_of_its_own(void **state)
+{
+	(void)state;
+	assert_true(policy_message_rate(0)->per_s > policy_message_rate(1000)->per_s);
+	assert_ptr_equal(policy_message_rate(1000), policy_message_rate(1001));
+	/* A thousand clients that come at once are no flood. */
+	assert_true(policy_message_rate(1000)->burst > 1000 * (POLICY_COST_CONNECT + 10));
+	assert_true(policy_refusal_rate(1000)->burst > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -96,6 +121,8 @@ int main(void)
 	    cmocka_unit_test(overflow_uid_may_nothing),
 	    cmocka_unit_test(nobody_takes_everything),
 	    cmocka_unit_test(few_may_stay_without_hello),
+	    cmocka_unit_test(large_numbers_do_not_wrap),
+	    cmocka_unit_test(root_has_a_rate_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

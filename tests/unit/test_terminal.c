@@ -1,4 +1,4 @@
-/* links: daemon/terminal.o daemon/proof.o daemon/discard.o daemon/usage.o daemon/text.o */
+/* links: daemon/terminal.o daemon/proof.o daemon/discard.o daemon/usage.o daemon/policy.o daemon/bucket.o daemon/text.o */
 /* What a descriptor proves about a terminal, with real ptys. */
 #include <setjmp.h>
 #include <stdarg.h>
