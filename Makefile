@@ -3,22 +3,28 @@
 # The one dependency list: Debian packages for building, running and testing.
 DEPS = gcc clang libclang-rt-14-dev make pkg-config libevent-dev libnanopb-dev nanopb \
 	protobuf-compiler libreadline-dev libjansson-dev libdw-dev libsystemd-dev libcmocka-dev \
-	gdb python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++
+	gdb python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++ \
+	debhelper lintian
 
 VERSION := 0.1.0
 SONAME  := libttylock.so.0
 
 prefix  ?= /usr/local
+# Debian's packages: a directory for each architecture below lib.
+MULTIARCH ?=
+multiarch := $(MULTIARCH:%=/%)
 bindir  ?= $(prefix)/bin
 sbindir ?= $(prefix)/sbin
-libdir  ?= $(prefix)/lib
+libdir  ?= $(prefix)/lib$(multiarch)
 incdir  ?= $(prefix)/include
 mandir  ?= $(prefix)/share/man
 bashdir ?= $(prefix)/share/bash-completion/completions
 zshdir  ?= $(prefix)/share/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
 fishdir ?= $(prefix)/share/fish/vendor_completions.d
+# Once installed there: `journalctl --update-catalog`.
+catalogdir ?= $(prefix)/lib/systemd/catalog
 # Where ttylock looks for what it preloads: ../lib/ttylock from its own place.
-helpdir := $(prefix)/lib/ttylock
+helpdir := $(prefix)/lib$(multiarch)/ttylock
 
 BUILD  ?= build
 ifeq ($(origin CC),default)
@@ -74,6 +80,8 @@ $(BUILD)/proto/ttylock.pb.o: $(BUILD)/gen/ttylock.pb.c
 $(BUILD)/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/client/shell/preload.o: CPPFLAGS += -DTTYLOCK_MULTIARCH='"$(multiarch)"'
 
 $(BUILD)/ttylockd: $(daemon_o) $(proto_o)
 	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -lsystemd
@@ -143,7 +151,7 @@ installed := $(bindir)/ttylock $(sbindir)/ttylockd \
 	$(helpdir)/libttylock-preload.so $(incdir)/ttylock.h \
 	$(foreach m,$(MANUALS),$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(FUNCTIONS:%=$(mandir)/man3/%.3) \
-	$(bashdir)/ttylock $(zshdir)/_ttylock $(fishdir)/ttylock.fish
+	$(bashdir)/ttylock $(zshdir)/_ttylock $(fishdir)/ttylock.fish $(catalogdir)/ttylock.catalog
 
 install: all
 	install -d $(sort $(dir $(installed:%=$(DESTDIR)%)))
@@ -163,23 +171,26 @@ install: all
 	install -m 644 $(BUILD)/completions/ttylock.bash $(DESTDIR)$(bashdir)/ttylock
 	install -m 644 $(BUILD)/completions/_ttylock $(DESTDIR)$(zshdir)/
 	install -m 644 $(BUILD)/completions/ttylock.fish $(DESTDIR)$(fishdir)/
+	install -m 644 systemd/ttylock.catalog $(DESTDIR)$(catalogdir)/
 
 uninstall:
 	rm -f $(installed:%=$(DESTDIR)%)
 	rmdir $(DESTDIR)$(helpdir) 2>/dev/null || true
 
-# One binary package of what `make install` installs.
-deb: all
+# Debian packages, by debhelper. They are built in a copy, so that the checkout stays as it is;
+# what this make was told is not for that one.
+deb_tree := $(BUILD)/deb/ttylock-$(VERSION)
+
+deb: deps
 	rm -rf $(BUILD)/deb
-	$(MAKE) --no-print-directory install DESTDIR=$(BUILD)/deb prefix=/usr
-	install -d $(BUILD)/deb/DEBIAN
-	printf '%s\n' 'Package: ttylock' 'Version: $(VERSION)' 'Architecture: $(shell dpkg --print-architecture)' \
-		'Maintainer: The ttylock developers <ttylock@localhost>' 'Section: devel' 'Priority: optional' \
-		'Depends: gdb, libc6, libdw1, libevent-core-2.1-7, libjansson4, libreadline8, libsystemd0' \
-		'Description: take turns at a terminal' \
-		' Each crash of a process tree gets the debugger on the terminal, one at a time.' \
-		>$(BUILD)/deb/DEBIAN/control
-	dpkg-deb --root-owner-group --build $(BUILD)/deb $(BUILD)/ttylock_$(VERSION).deb
+	mkdir -p $(deb_tree)
+	tar -c --exclude=__pycache__ client daemon docs examples proto systemd tests Makefile README.md \
+		LICENSE | tar -xC $(deb_tree)
+	mv $(deb_tree)/systemd/debian $(deb_tree)/debian
+	sed -i '1s/(.*)/($(VERSION))/' $(deb_tree)/debian/changelog
+	cd $(deb_tree) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -ui -j$$(nproc)
+	rm -rf $(deb_tree)
+	@ls $(BUILD)/deb/*.deb
 
 clean:
 	rm -rf build

@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #define LIBRARY "libttylock-preload.so"
+#ifndef TTYLOCK_MULTIARCH
+#define TTYLOCK_MULTIARCH ""
+#endif
 
 static int find_library(const char *self, char out[PATH_MAX])
 {
-	static const char *const beside[] = {"", "../lib/", "../lib/ttylock/"};
+	static const char *const beside[] = {"", "../lib/", "../lib" TTYLOCK_MULTIARCH "/ttylock/"};
 	int dir = (int)(strrchr(self, '/') + 1 - self);
 	char path[PATH_MAX];
 

@@ -13,6 +13,7 @@ usr/lib/libttylock.so -> libttylock.so.0
 usr/lib/libttylock.so.0 -> libttylock.so.VERSION
 usr/lib/libttylock.so.VERSION
 usr/lib/pkgconfig/ttylock.pc
+usr/lib/systemd/catalog/ttylock.catalog
 usr/lib/ttylock/libttylock-preload.so
 usr/sbin/ttylockd
 usr/share/bash-completion/completions/ttylock
