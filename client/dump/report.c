@@ -29,12 +29,12 @@ static int open_directory(void)
 
 	if (r == 0)
 		r = address_prepare(a.path[a.count - 1]);
-	if (r < 0 && secure_getenv("TTYLOCK_SOCKET")) {
-		/* It names the system's daemon, say. */
-		unsetenv("TTYLOCK_SOCKET");
-		r = addresses_find(&a);
+	if (r < 0) {
+		/* The system's daemon, say, or that of the terminal's owner. */
+		a.count = 1;
+		r = address_own(a.path[0]);
 		if (r == 0)
-			r = address_prepare(a.path[a.count - 1]);
+			r = address_prepare(a.path[0]);
 	}
 	if (r < 0)
 		return r;

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "deadline.h"
 
 /* --- what the child of a fork must not keep ------------------------------- */
@@ -111,7 +112,7 @@ static int check_listener(int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
-	return cred.uid == 0 || cred.uid == geteuid() ? 0 : -EPERM;
+	return address_trusts(cred.uid) ? 0 : -EPERM;
 }
 
 /* A full backlog answers EAGAIN at once and gives nothing to poll for, so this

@@ -70,7 +70,7 @@ int greet_any(struct channel *c, const struct addresses *a, unsigned flags, stru
 	for (;;) {
 		int r = greet_first(c, a, out, deadline);
 		if (r == -ENOENT && (flags & TTYLOCK_START)) {
-			r = launch_daemon(a->path[a->count - 1], deadline);
+			r = launch_daemon(a, deadline);
 			if (r == 0)
 				r = -EAGAIN;
 		}

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -51,14 +52,28 @@ static int find_daemon(char out[PATH_MAX])
 		   : -ENOENT;
 }
 
+/* For ever. */
+static int become_owner(const struct addresses *a)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(a->group, a->group, a->group) < 0 ||
+	    setresuid(a->owner, a->owner, a->owner) < 0 || chdir("/") < 0)
+		return -errno;
+	return 0;
+}
+
 /* What the daemon does not inherit: our terminal, descriptors, signals. Runs
  * between fork and exec, perhaps of a threaded host: async-signal-safe calls
  * alone. */
-static void become_daemon(const char *exe, const char *path, const char *log, int ready)
+static void become_daemon(
+    const char *exe, const struct addresses *a, const char *path, const char *log, int ready)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	char *const empty[] = {NULL};
+	bool other = a->owner != geteuid();
 	sigset_t none;
 
+	if (other && (become_owner(a) < 0 || address_prepare(path) < 0))
+		_exit(1);
 	setsid();
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &dfl, NULL);
@@ -74,7 +89,9 @@ static void become_daemon(const char *exe, const char *path, const char *log, in
 	if (kept < 0 || dup2(kept, 3) < 0)
 		_exit(1);
 	close_range(4, ~0u, 0);
-	execl(exe, "ttylockd", "--socket", path, "--on-demand", "--ready-fd", "3", (char *)NULL);
+	/* Its process is open to that user: nothing of root's may be in it. */
+	execle(exe, "ttylockd", "--socket", path, "--on-demand", "--ready-fd", "3", (char *)NULL,
+	    other ? empty : environ);
 	_exit(1);
 }
 
@@ -101,13 +118,14 @@ static int wait_ready(int fd, int64_t deadline)
 	}
 }
 
-int launch_daemon(const char *path, int64_t deadline)
+int launch_daemon(const struct addresses *a, int64_t deadline)
 {
+	const char *path = a->path[a->count - 1];
 	char exe[PATH_MAX], log[ADDRESS_MAX + 16];
 	int ready[2];
 
 	int r = find_daemon(exe);
-	if (r == 0)
+	if (r == 0 && a->owner == geteuid())
 		r = address_prepare(path);
 	if (r < 0)
 		return r;
@@ -119,7 +137,7 @@ int launch_daemon(const char *path, int64_t deadline)
 	if (middle == 0) {
 		pid_t daemon = fork();
 		if (daemon == 0)
-			become_daemon(exe, path, log, ready[1]);
+			become_daemon(exe, a, path, log, ready[1]);
 		_exit(daemon < 0);
 	}
 	close(ready[1]);
