@@ -4,8 +4,10 @@
 
 static void refill(struct bucket *b, const struct bucket_rate *rate, uint64_t now_ms)
 {
-	/* A clock that goes back gives nothing, and takes nothing. */
-	uint64_t passed = now_ms > b->at ? now_ms - b->at : 0;
+	/* Somebody asks by an older look at the clock: that was refilled already. */
+	if (now_ms <= b->at)
+		return;
+	uint64_t passed = now_ms - b->at;
 
 	b->at = now_ms;
 	if (b->spent == 0 || passed >= b->spent / rate->per_s + 1)

@@ -13,15 +13,13 @@ static const struct timeval at_once = {0, 0};
 /* Whether some of them can go on at once. */
 static bool user_serve(struct turns *set, struct usage *u)
 {
-	uint64_t now = broker_now();
-
-	for (int i = 0; i < TURNS_MAX && u->first && usage_may_talk(u, now); i++) {
+	for (int i = 0; i < TURNS_MAX && u->first && usage_may_talk(u, broker_now()); i++) {
 		struct turn *turn = u->first;
 
 		turn_forget(turn);
 		set->take(turn);
 	}
-	return u->first && usage_may_talk(u, now);
+	return u->first && usage_may_talk(u, broker_now());
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
