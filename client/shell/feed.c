@@ -9,15 +9,20 @@
 
 #define OPEN_MS 5000
 
-int feed_open(struct feed *f)
+int feed_open(struct feed *f, unsigned flags)
 {
 	struct addresses a;
 
 	int r = addresses_find(&a);
 	if (r == 0)
-		r = greet_any(&f->channel, &a, 0, &f->greeting, deadline_in(OPEN_MS));
+		r = greet_any(&f->channel, &a, flags, &f->greeting, deadline_in(OPEN_MS));
 	f->open = r == 0;
 	return r;
+}
+
+bool feed_is_absence(int error)
+{
+	return error == -ENOENT || error == -ECONNRESET || error == -ETIMEDOUT;
 }
 
 void feed_close(struct feed *f)
@@ -80,9 +85,8 @@ static int listing_add(struct listing *l, const ttylock_Entry *e)
 	return 0;
 }
 
-int feed_list(struct feed *f, struct listing *out)
+int feed_list(struct feed *f, struct listing *out, int64_t deadline)
 {
-	int64_t deadline = deadline_in(FEED_MS);
 	ttylock_Envelope e = ttylock_Envelope_init_zero;
 	const ttylock_StatusReport *report = &e.body.status_report;
 

@@ -1,7 +1,7 @@
 /* feed: one connection to the daemon for looking and steering: what there is at
  * one moment, what changes from then on, and orders by the daemon's numbers.
  *
- * Starts no daemon and asks for no terminal. All times out, and returns -EINTR
+ * Asks for no terminal. All times out, and returns -EINTR
  * on a signal.
  */
 #ifndef TTYLOCK_FEED_H
@@ -36,8 +36,10 @@ struct listing {
 	size_t count, room;
 };
 
-/* 0; -ENOENT: no daemon runs; else as ttylock_open(). */
-int feed_open(struct feed *f);
+/* flags: 0, or TTYLOCK_START. 0; -ENOENT: no daemon runs; else as ttylock_open(). */
+int feed_open(struct feed *f, unsigned flags);
+/* Whether an error of these says that the daemon is absent, perhaps to come back. */
+bool feed_is_absence(int error);
 /* Also for one that is not open. */
 void feed_close(struct feed *f);
 
@@ -48,7 +50,7 @@ int feed_wait(struct feed *f, int64_t deadline);
 
 /* All requests at one moment. 0, -ETIMEDOUT, -ECONNRESET, -EINTR, -EPROTO, -ENOMEM;
  * *out is to be freed in any case. */
-int feed_list(struct feed *f, struct listing *out);
+int feed_list(struct feed *f, struct listing *out, int64_t deadline);
 void listing_free(struct listing *l);
 /* Keeps the rows for which fn is true, in their order. */
 void listing_keep(

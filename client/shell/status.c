@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/deadline.h"
 #include "columns.h"
 #include "command.h"
 #include "entry_json.h"
@@ -80,11 +81,11 @@ static int show(struct status *s)
 	struct feed f = {0};
 	struct listing l = {0};
 
-	int r = feed_open(&f);
+	int r = feed_open(&f, 0);
 	if (r < 0 && r != -ENOENT) /* no daemon: then nothing is held */
 		return complain(EXIT_FAILED, "%s", open_error(r));
 	if (r == 0)
-		r = feed_list(&f, &l);
+		r = feed_list(&f, &l, deadline_in(FEED_MS));
 	else
 		r = 0;
 	bool any = false;

@@ -5,13 +5,14 @@
 #include <limits.h>
 #include <string.h>
 
+#include "../lib/deadline.h"
 #include "options.h"
 #include "place.h"
 
 int steering_begin(struct steering *s, const struct command *self)
 {
 	*s = (struct steering){.self = self};
-	int r = feed_open(&s->feed);
+	int r = feed_open(&s->feed, 0);
 
 	if (r == -ENOENT)
 		return complain(EXIT_NOTHING,
@@ -19,7 +20,7 @@ int steering_begin(struct steering *s, const struct command *self)
 		    "starts one",
 		    self->name);
 	if (r == 0)
-		r = feed_list(&s->feed, &s->all);
+		r = feed_list(&s->feed, &s->all, deadline_in(FEED_MS));
 	return r < 0 ? complain(EXIT_FAILED, "%s", open_error(r)) : 0;
 }
 

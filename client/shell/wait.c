@@ -29,7 +29,7 @@ static int wait_idle(struct wait *w, struct feed *f)
 
 	int r = feed_watch(f);
 	while (r == 0) {
-		r = feed_list(f, &l);
+		r = feed_list(f, &l, deadline_in(FEED_MS));
 		listing_keep(&l, is_chosen, w);
 		bool idle = l.count == 0;
 		listing_free(&l);
@@ -47,7 +47,7 @@ static int wait_for(struct wait *w)
 {
 	for (;;) {
 		struct feed f = {0};
-		int r = feed_open(&f);
+		int r = feed_open(&f, 0);
 
 		if (r == 0)
 			r = wait_idle(w, &f);

@@ -11,6 +11,7 @@
 #include "../lib/deadline.h"
 #include "command.h"
 #include "entry_json.h"
+#include "follow.h"
 
 #define RETRY_MS 200
 #define AGE_MS	 1000 /* the ages on the screen grow */
@@ -35,16 +36,10 @@ unsigned screen_height(void)
 	return screen().ws_row;
 }
 
-static bool is_absence(int error)
-{
-	return error == -ENOENT || error == -ECONNRESET || error == -ETIMEDOUT;
-}
-
 /* --- lines ------------------------------------------------------------------ */
 
 struct lines {
 	struct watch *watch;
-	bool back; /* said */
 	int error;
 };
 
@@ -56,13 +51,6 @@ static void put_line(struct lines *lines, const char *name, const ttylock_Event 
 	    fflush(stdout) == EOF)
 		lines->error = -EIO;
 	json_decref(event);
-}
-
-static void say_back(struct lines *lines)
-{
-	if (!lines->back)
-		put_line(lines, "back", NULL);
-	lines->back = true;
 }
 
 static const char *event_name(ttylock_EventKind kind)
@@ -87,60 +75,48 @@ static const char *event_name(ttylock_EventKind kind)
 	}
 }
 
-static void on_line_event(const ttylock_Event *event, void *arg)
+static int on_line_event(const ttylock_Event *event, void *arg)
 {
 	struct lines *lines = arg;
 	const char *name = event_name(event->kind);
 	struct listing_row row = {.entry = event->entry};
 
-	say_back(lines);
 	if (name && (!event->has_entry || lines->watch->keep(&row, lines->watch->arg)))
 		put_line(lines, name, event);
+	return lines->error;
 }
 
-/* One daemon, to its end. The list is for its answer alone: from then on nothing
- * is missed. */
-static int follow_lines(struct lines *lines, struct feed *f)
+static int on_back(const struct greeting *daemon, void *arg)
 {
-	struct listing l = {0};
+	struct lines *lines = arg;
 
-	f->on_event = on_line_event;
-	f->arg = lines;
-	int r = feed_watch(f);
-	if (r == 0)
-		r = feed_list(f, &l);
-	listing_free(&l);
-	if (r == 0)
-		say_back(lines);
-	while ((r == 0 || r == -EINTR) && lines->error == 0)
-		r = feed_wait(f, -1);
-	return lines->error ? lines->error : r;
+	(void)daemon;
+	put_line(lines, "back", NULL);
+	return lines->error;
+}
+
+static int on_lost(void *arg)
+{
+	struct lines *lines = arg;
+
+	put_line(lines, "lost", NULL);
+	return lines->error;
 }
 
 int watch_json(struct watch *w)
 {
-	struct lines lines = {.watch = w, .back = true};
+	struct lines lines = {.watch = w};
+	struct follow f = {.on_back = on_back,
+	    .on_lost = on_lost,
+	    .on_event = on_line_event,
+	    .arg = &lines,
+	    .wake = -1,
+	    .deadline = -1};
 
-	for (;;) {
-		struct feed f = {0};
-		int r = feed_open(&f);
-		bool found = r == 0;
-
-		if (found) {
-			lines.back = false;
-			r = follow_lines(&lines, &f);
-		}
-		feed_close(&f);
-		if (lines.error)
-			return complain(EXIT_FAILED, "status: cannot write");
-		if (!is_absence(r))
-			return complain(EXIT_FAILED, "%s", open_error(r));
-		/* Once, whether it has gone or was never there. */
-		if (lines.back)
-			put_line(&lines, "lost", NULL);
-		lines.back = false;
-		poll(NULL, 0, RETRY_MS);
-	}
+	int r = follow_run(&f);
+	if (lines.error)
+		return complain(EXIT_FAILED, "status: cannot write");
+	return complain(EXIT_FAILED, "%s", open_error(r));
 }
 
 /* --- the screen ------------------------------------------------------------- */
@@ -235,13 +211,13 @@ static int look(struct watch *w, struct feed *f)
 	int r = 0;
 
 	if (!f->open) {
-		r = feed_open(f);
+		r = feed_open(f, 0);
 		f->on_event = on_screen_event;
 		if (r == 0)
 			r = feed_watch(f);
 	}
 	if (r == 0)
-		r = feed_list(f, &l);
+		r = feed_list(f, &l, deadline_in(FEED_MS));
 	if (r < 0 && r != -EINTR)
 		feed_close(f);
 	if (r == 0 || !f->open) {
@@ -257,7 +233,7 @@ static int follow_screen(struct watch *w)
 	struct feed f = {0};
 	int r = 0;
 
-	while (!ended_by && (r == 0 || r == -EINTR || is_absence(r))) {
+	while (!ended_by && (r == 0 || r == -EINTR || feed_is_absence(r))) {
 		r = look(w, &f);
 		if (ended_by)
 			break;
