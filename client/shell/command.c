@@ -10,7 +10,7 @@
 
 const struct command *const commands[] = {&command_run, &command_exec, &command_debug,
     &command_status, &command_cancel, &command_next, &command_release, &command_skip, &command_wait,
-    &command_dump, &command_shell, NULL};
+    &command_trace, &command_dump, &command_shell, NULL};
 
 /* In one write, so that lines of several processes do not mix. */
 static void __attribute__((format(printf, 2, 0)))

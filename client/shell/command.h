@@ -24,7 +24,8 @@ struct command {
 };
 
 extern const struct command command_run, command_exec, command_debug, command_status, command_dump,
-    command_shell, command_cancel, command_next, command_release, command_skip, command_wait;
+    command_shell, command_cancel, command_next, command_release, command_skip, command_trace,
+    command_wait;
 
 /* The table, ended by NULL. */
 extern const struct command *const commands[];

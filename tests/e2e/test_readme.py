@@ -78,6 +78,7 @@ def the_commands_to_use_it(stage):
         "ttylock debug 4711": PROMPT,
         "ttylock exec -- vim notes": "~",
         "ttylock exec -n -- true": None,
+        "ttylock trace -o t.json -- make check": "checked",
         "ttylock dump 4711": r"sleep \(pid \d+\)",
     }
     (block,) = [b for b in blocks("sh") if "ttylock run" in b]

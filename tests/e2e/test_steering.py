@@ -1,16 +1,13 @@
 """The person at the second terminal steers: cancel, next, release --force, skip,
 wait. And each subcommand's --help, wrong arguments and absent daemon."""
-import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 
-from harness import BUILD, CRASH, Skip, TIMEOUT, TTYLOCK, is_alive, main, test, until
-
-OURS, THEIRS = 1000, 65533
+from harness import CRASH, TIMEOUT, TTYLOCK, is_alive, main, test, until
+from users import OURS, THEIRS, as_user, open_daemon, somebody
 
 
 def terminal_of(t):
@@ -88,6 +85,18 @@ USAGE = [
     (["wait", "--timeout", "soon"], "number of seconds, not 'soon'"),
     (["wait", "--all", "--tty", "/dev/pts/0"], "one of --all and --tty"),
     (["wait", "-n"], "no option '-n'"),
+    (["trace"], "-o FILE"),
+    (["trace", "--", "true"], "-o FILE"),
+    (["trace", "-o"], "'-o' wants a value"),
+    (["trace", "-w", "soon", "-o", "x"], "number of seconds, not 'soon'"),
+    (["trace", "-w", "1", "-o", "x", "--", "true"], "-w goes with no COMMAND"),
+    (["trace", "--frob"], "no option '--frob'"),
+    (["dump", "1", "2"], ""),
+    (["dump", "x"], "not a pid: 'x'"),
+    (["dump", "--frob"], "no option '--frob'"),
+    (["shell", "1"], "no argument '1'"),
+    (["shell", "-c"], "'-c' wants a value"),
+    (["shell", "--frob"], "no option '--frob'"),
 ] + [([name, *args], pattern) for name in ("cancel", "next") for args, pattern in (
     ([], "which request"),
     (["1", "2"], "one request at a time"),
@@ -99,7 +108,8 @@ USAGE = [
     (["--frob"], "no option '--frob'"),
 )]
 
-COMMANDS = ("run", "exec", "debug", "status", "cancel", "next", "release", "skip", "wait", "dump")
+COMMANDS = ["run", "exec", "debug", "status", "cancel", "next", "release", "skip", "wait", "trace",
+            "dump", "shell"]
 
 ABSENT = [  # what each says and returns where no daemon runs
     (["status"], 0, None),
@@ -111,6 +121,7 @@ ABSENT = [  # what each says and returns where no daemon runs
     (["skip"], 1, "no daemon runs.*'ttylock run'"),
     (["wait"], 0, None),
     (["wait", "--all", "--timeout", "0"], 0, None),
+    (["trace", "-o", "/dev/null"], 1, "no daemon runs.*'ttylock trace -o FILE -- COMMAND'"),
 ]
 
 
@@ -133,7 +144,7 @@ def help_for_each(stage):
             assert out.stdout.startswith(f"Usage: ttylock {name} ") and "Exit status: " in out.stdout
             assert all(len(row) <= 95 for row in out.stdout.splitlines()), out.stdout
     listed = stage.ttylock("--help").stdout
-    assert all(re.search(rf"^  {name} +[A-Z]", listed, re.M) for name in COMMANDS), listed
+    assert re.findall(r"^  ([a-z]+) +[A-Z]", listed, re.M) == COMMANDS, listed
 
 
 @test
@@ -379,42 +390,6 @@ def wait_ends_with_the_daemon(stage):
 
 
 # --- a second user ------------------------------------------------------------------------
-
-def somebody(stage):
-    """How another user runs what was built: an argument list for Popen."""
-    if os.geteuid() != 0:
-        raise Skip("only root can be two other users")
-    place = stage.path("bin")
-    os.chmod(stage.dir, 0o755)
-    os.mkdir(place)
-    for name in ("ttylock", "ttylockd", "libttylock-preload.so"):
-        shutil.copy(os.path.join(BUILD, name), place)
-    os.chmod(place, 0o755)
-    return os.path.join(place, "ttylock")
-
-
-def as_user(stage, uid, program, *args, **kwargs):
-    return subprocess.run([program, *map(str, args)], env=kwargs.pop("env", stage.env),
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=TIMEOUT, start_new_session=True, user=uid, group=uid,
-                          extra_groups=[], **kwargs)
-
-
-@contextlib.contextmanager
-def open_daemon(stage):
-    """One daemon of root's for everybody."""
-    path = stage.path("public")
-    daemon = subprocess.Popen([os.path.join(BUILD, "ttylockd"), "--socket", path], env=stage.env,
-                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: os.path.exists(path), "the daemon's socket")
-        os.chmod(path, 0o777)
-        stage.env["TTYLOCK_SOCKET"] = path
-        yield
-    finally:
-        daemon.kill()
-        daemon.wait(TIMEOUT)
-
 
 @test
 def a_second_user_sees_it_and_can_do_nothing(stage):
