@@ -214,8 +214,11 @@ int main(int argc, char **argv)
 	if (options.ready_fd >= 0)
 		fcntl(options.ready_fd, F_SETFD, FD_CLOEXEC);
 	/* Ctrl-C on the terminal of whoever started us is not meant for us. */
-	if (options.on_demand)
+	if (options.on_demand) {
 		setsid();
+		/* Nor are we the service that it may be a part of. */
+		unsetenv("NOTIFY_SOCKET");
+	}
 	endpoint_get(&options, &endpoint);
 	struct server *server = server_new(endpoint.listener, options.on_demand);
 	if (!server)

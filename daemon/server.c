@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 #include "policy.h"
 #include "refusal.h"
 #include "sync_point.h"
+#include "watchdog.h"
 
 /* Connections taken at a time: those that are in have their turn too. */
 #define ACCEPT_MAX 64
@@ -36,6 +38,7 @@ struct server {
 	struct peers peers;
 	struct usages usages;
 	struct dump *dump;
+	struct watchdog *watchdog; // NULL: nobody asks
 	int listener;
 	int reserve; /* given up to turn somebody away when there is no other */
 	bool on_demand;
@@ -204,6 +207,19 @@ static void peer_freed(void *arg)
 
 /* --- making ------------------------------------------------------------ */
 
+static void status_write(char *out, size_t size, void *arg)
+{
+	const struct locktable *table = ((const struct server *)arg)->broker.table;
+	struct locktable_cursor cursor = {0};
+	struct locktable_view view;
+	unsigned holds = 0;
+
+	while (locktable_next(table, &cursor, &view))
+		holds += view.holds;
+	snprintf(
+	    out, size, "%u hold a terminal, %u wait", holds, locktable_requests(table) - holds);
+}
+
 /* As many descriptors as we may have, and what follows from that. */
 static void limits_set(struct server *s, uint32_t *terminals)
 {
@@ -281,6 +297,11 @@ struct server *server_new(int listener, bool on_demand)
 	s->dump = dump_new(s->base, &s->broker, &s->peers);
 	if (!s->dump)
 		log_warnx("SIGUSR1 will show nothing: out of memory or descriptors");
+	int rc = watchdog_new(s->base, status_write, s, &s->watchdog);
+	if (rc < 0) {
+		errno = -rc;
+		log_warn("the service manager's watchdog is not fed");
+	}
 	return s;
 }
 
@@ -294,6 +315,7 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
+	watchdog_free(s->watchdog);
 	dump_free(s->dump);
 	peers_deinit(&s->peers);
 	broker_deinit(&s->broker);

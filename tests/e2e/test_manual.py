@@ -131,7 +131,8 @@ def the_environment_is_explained(stage):
     assert "TTYLOCK_SOCKET" in read and "TTYLOCK_CRASH" in read, read
     environment = sections(page("ttylock.1"), "Sh")["ENVIRONMENT"]
     same("ttylock.1: environment", variables_in(environment), read)
-    passed = {"LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"}  # read by libsystemd
+    passed = {"LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET",  # read by libsystemd
+              "WATCHDOG_PID", "WATCHDOG_USEC"}
     environment = sections(page("ttylockd.8"), "Sh")["ENVIRONMENT"]
     same("ttylockd.8: environment", variables_in(environment),
          variables_read(sources("daemon")) | passed)
