@@ -53,7 +53,7 @@ const struct builtin builtins[] = {
 	run_help},
     {{.name = "watch",
 	 .arguments = "",
-	 .summary = "Show the locks as they change, until Ctrl-C",
+	 .summary = "Show the locks as they change, until q or Ctrl-C",
 	 .help = "The same as: status --watch\n"},
 	run_watch},
     {{.name = "fg",

@@ -13,6 +13,7 @@
 #include "forest_view.h"
 #include "options.h"
 #include "place.h"
+#include "screen.h"
 #include "watch.h"
 
 /* The status to exit with when what was asked for by --tty or --pid is free. */
@@ -224,7 +225,7 @@ const struct command command_status = {
 	    "      --tree             the processes as a tree, holder and waiters marked\n"
 	    "      --tty PATH         of that terminal alone\n"
 	    "      --pid PID          of what that process asked for, or is asked for it, alone\n"
-	    "      --watch            a screen that follows the changes; with --json a line\n"
-	    "                         for each event\n",
+	    "      --watch            a screen that follows the changes, until q; with --json a\n"
+	    "                         line for each event\n",
     .run = run_status,
 };

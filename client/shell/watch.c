@@ -1,40 +1,18 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "../lib/deadline.h"
 #include "command.h"
 #include "entry_json.h"
 #include "follow.h"
+#include "screen.h"
 
 #define RETRY_MS 200
 #define AGE_MS	 1000 /* the ages on the screen grow */
 #define REST_MS	 50   /* between two pictures, however fast things change */
-
-static struct winsize screen(void)
-{
-	struct winsize ws = {0};
-
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) < 0)
-		return (struct winsize){0};
-	return ws;
-}
-
-unsigned screen_width(void)
-{
-	return screen().ws_col;
-}
-
-unsigned screen_height(void)
-{
-	return screen().ws_row;
-}
 
 /* --- lines ------------------------------------------------------------------ */
 
@@ -121,46 +99,12 @@ int watch_json(struct watch *w)
 
 /* --- the screen ------------------------------------------------------------- */
 
-static volatile sig_atomic_t ended_by;
-
-static void on_end(int sig)
-{
-	ended_by = sig;
-}
-
-static void on_resize(int sig)
-{
-	(void)sig;
-}
-
-static void handle_signals(void)
-{
-	/* No SA_RESTART: they end what waits. */
-	struct sigaction end = {.sa_handler = on_end}, resize = {.sa_handler = on_resize};
-
-	ended_by = 0;
-	sigaction(SIGINT, &end, NULL);
-	sigaction(SIGTERM, &end, NULL);
-	sigaction(SIGHUP, &end, NULL);
-	sigaction(SIGWINCH, &resize, NULL);
-}
-
 static void on_screen_event(const ttylock_Event *event, void *arg)
 {
-	(void)event, (void)arg; /* what counts is that there is something new */
-}
+	bool *changed = arg;
 
-/* Lines end by clearing what was there before. */
-static void show(const char *text)
-{
-	fputs("\033[H", stdout);
-	for (; *text; text++) {
-		if (*text == '\n')
-			fputs("\033[K\r", stdout);
-		putchar(*text);
-	}
-	fputs("\033[J", stdout);
-	fflush(stdout);
+	(void)event;
+	*changed = true;
 }
 
 static void put_title(
@@ -172,12 +116,12 @@ static void put_title(
 	for (size_t i = 0; i < l->count; i++)
 		holders += l->rows[i].entry.position == 0;
 	if (f->open)
-		snprintf(title, sizeof(title), "ttylock: %zu %s, %zu %s; Ctrl-C ends", holders,
+		snprintf(title, sizeof(title), "ttylock: %zu %s, %zu %s; q leaves", holders,
 		    holders == 1 ? "holds" : "hold", l->count - holders,
 		    l->count - holders == 1 ? "waits" : "wait");
 	else
 		snprintf(title, sizeof(title),
-		    "ttylock: no daemon runs, so no terminal is held; Ctrl-C ends");
+		    "ttylock: no daemon runs, so no terminal is held; q leaves");
 	put_harmless(out, title, w->columns.width);
 	fputs("\n\n", out);
 }
@@ -201,11 +145,11 @@ static void draw(struct watch *w, const struct feed *f, struct listing *l)
 	if (more)
 		fprintf(out, "... and %zu more\n", more);
 	fclose(out);
-	show(text);
+	screen_show(text);
 	free(text);
 }
 
-static int look(struct watch *w, struct feed *f)
+static int look(struct watch *w, struct feed *f, bool *changed)
 {
 	struct listing l = {0};
 	int r = 0;
@@ -213,11 +157,13 @@ static int look(struct watch *w, struct feed *f)
 	if (!f->open) {
 		r = feed_open(f, 0);
 		f->on_event = on_screen_event;
+		f->arg = changed;
 		if (r == 0)
 			r = feed_watch(f);
 	}
 	if (r == 0)
 		r = feed_list(f, &l, deadline_in(FEED_MS));
+	*changed = false;
 	if (r < 0 && r != -EINTR)
 		feed_close(f);
 	if (r == 0 || !f->open) {
@@ -228,34 +174,35 @@ static int look(struct watch *w, struct feed *f)
 	return r;
 }
 
-static int follow_screen(struct watch *w)
+static int follow_screen(struct watch *w, struct screen *s)
 {
 	struct feed f = {0};
+	bool changed = false;
 	int r = 0;
 
-	while (!ended_by && (r == 0 || r == -EINTR || feed_is_absence(r))) {
-		r = look(w, &f);
-		if (ended_by)
-			break;
-		if (f.open) {
-			poll(NULL, 0, REST_MS);
-			feed_wait(&f, deadline_in(AGE_MS));
-		} else {
-			poll(NULL, 0, RETRY_MS);
-		}
+	while (!screen_left(s) && (r == 0 || r == -EINTR || feed_is_absence(r))) {
+		r = look(w, &f, &changed);
+		screen_await(s, -1, f.open ? REST_MS : RETRY_MS);
+		if (!f.open || screen_left(s))
+			continue;
+		feed_wait(&f, 0); /* what has been read already cannot be polled for */
+		if (!changed)
+			screen_await(s, f.channel.fd, AGE_MS);
+		feed_wait(&f, 0);
 	}
 	feed_close(&f);
-	return ended_by ? 0 : r;
+	return screen_left(s) ? 0 : r;
 }
 
 int watch_screen(struct watch *w)
 {
-	handle_signals();
-	fputs("\033[?1049h\033[?25l", stdout);
-	int r = follow_screen(w);
-	fputs("\033[?25h\033[?1049l", stdout);
-	fflush(stdout);
+	struct screen s;
+
+	screen_enter(&s);
+	int r = follow_screen(w, &s);
+	screen_leave(&s);
 	if (r < 0)
 		return complain(EXIT_FAILED, "%s", open_error(r));
-	return ended_by == SIGINT ? EXIT_INTERRUPTED : EXIT_SIGNALLED + ended_by;
+	int sig = screen_signal(&s);
+	return sig == SIGINT ? EXIT_INTERRUPTED : sig ? EXIT_SIGNALLED + sig : 0;
 }

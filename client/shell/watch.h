@@ -12,13 +12,9 @@ struct watch {
 	void *arg;
 };
 
-/* Both go on until something fails, or a signal ends the screen: the status to
+/* Both go on until something fails, or the person leaves the screen: the status to
  * exit with. */
 int watch_screen(struct watch *w);
 int watch_json(struct watch *w);
-
-/* How wide and high the terminal at standard output is; 0: it is none. */
-unsigned screen_width(void);
-unsigned screen_height(void);
 
 #endif

@@ -310,8 +310,50 @@ def the_live_screen(stage):
     screen.sendintr()
     assert screen.finish() == 130
     assert screen.shown.endswith("\x1b[?25h\x1b[?1049l"), screen.shown[-100:]
+    assert screen.is_sane()
     w.kill()
     w.wait(TIMEOUT)
+    release(t)
+
+
+@test
+def leaving_the_live_screen(stage):
+    """By q, with the terminal as it was; Ctrl-Z leaves it for a while."""
+    t = stage.spawn("/bin/bash", "--norc", "-i", env={"PS1": "shell> ", "TERM": "xterm"})
+    t.expect("shell> ")
+    begin, end = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+    t.sendline(f"{TTYLOCK} status --watch")
+    t.expect_exact(begin)
+    t.expect("no daemon runs.*q leaves")
+    assert "echo" not in t.modes() and "icanon" not in t.modes()
+    t.send("x")  # no key of ours: it is not shown and does nothing
+    t.send("\x1a")
+    t.expect_exact(end)
+    assert "x" not in t.before.rpartition("q leaves")[2]
+    t.expect("Stopped.*shell> ")
+    t.sendline("stty -a; fg")
+    t.expect(r" icanon .* echo ")
+    t.expect_exact(begin)
+    until(lambda: "-echo" in t.modes() and "-icanon" in t.modes(), "it reads keys again")
+    t.send("q")
+    t.expect_exact(end)
+    t.expect("shell> ")
+    t.sendline("echo status $?; stty -a")
+    t.expect(r"status 0\r\n.* icanon .* echo ")
+    t.sendline("exit")
+    assert t.finish() == 0
+
+
+@test
+def keys_are_not_needed(stage):
+    screen = stage.spawn("/bin/sh", "-c", f"exec {TTYLOCK} status --watch </dev/null",
+                         env={"TERM": "xterm"})
+    screen.expect("no daemon runs")
+    t = hold(stage)
+    screen.expect("1 holds, 0 wait")
+    os.kill(screen.pid, signal.SIGTERM)
+    assert screen.finish() == 143
+    assert screen.shown.endswith("\x1b[?25h\x1b[?1049l")
     release(t)
 
 
