@@ -177,8 +177,8 @@ uninstall:
 	rm -f $(installed:%=$(DESTDIR)%)
 	rmdir $(DESTDIR)$(helpdir) 2>/dev/null || true
 
-# Debian packages, by debhelper. They are built in a copy, so that the checkout stays as it is;
-# what this make was told is not for that one.
+# Debian packages, by debhelper. They are built in a copy, so that the checkout stays as it is,
+# and in an environment of their own: what this make was told is not for that one.
 deb_tree := $(BUILD)/deb/ttylock-$(VERSION)
 
 deb: deps
@@ -188,7 +188,8 @@ deb: deps
 		LICENSE | tar -xC $(deb_tree)
 	mv $(deb_tree)/systemd/debian $(deb_tree)/debian
 	sed -i '1s/(.*)/($(VERSION))/' $(deb_tree)/debian/changelog
-	cd $(deb_tree) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -ui -j$$(nproc)
+	cd $(deb_tree) && env -i PATH="$$PATH" HOME="$$HOME" LANG=C.UTF-8 \
+		DEB_BUILD_OPTIONS="$$DEB_BUILD_OPTIONS" dpkg-buildpackage -us -uc -ui -j$$(nproc)
 	rm -rf $(deb_tree)
 	@ls $(BUILD)/deb/*.deb
 
