@@ -1,5 +1,5 @@
 /* watchdog: tells the service manager that the event loop goes round, and in a
- * line what it is at (sd_notify: WATCHDOG=1, STATUS=).
+ * line what it is at (sd_notify: WATCHDOG=1, STATUS=). Logs when it was late.
  *
  * Sends from the loop alone, so that one that is stuck is found out. Does not know
  * what is served: the text is the caller's.

@@ -15,7 +15,7 @@ mount -t tmpfs none /run && mkdir -p /run/systemd/journal &&
 mount --bind "$1" /run/systemd/journal && shift && exec "$@"
 """
 # For the daemon's restart.
-RESERVED = {"RESTORED", "HOLDER_ABSENT", "RECLAIM_DENIED", "LEDGER_UNREADABLE", "STALLED"}
+RESERVED = {"RESTORED", "HOLDER_ABSENT", "RECLAIM_DENIED", "LEDGER_UNREADABLE"}
 HOSTILE = "x\nMESSAGE=evil\x1b"  # 14 of the 15 bytes that a command's name may have
 
 
@@ -54,12 +54,12 @@ class Journal:
         self.stderr = socket.socketpair()
         self.entries = []
 
-    def start(self, stage, stream, limit=4096):
+    def start(self, stage, stream, limit=4096, env=None):
         """A daemon for every user, whose standard error goes to our stream, and
         which is told that the given one is the journal's."""
         path = stage.env["TTYLOCK_SOCKET"] = stage.path("ttylock.sock")
         stat = os.fstat(stream.fileno())
-        env = {**stage.env, "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
+        env = {**stage.env, **(env or {}), "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(path)
             listener.listen(1024)
@@ -73,6 +73,7 @@ class Journal:
                                       pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL, stderr=self.stderr[1])
         stage.pids.add(daemon.pid)
+        self.daemon = daemon.pid
 
     def read(self):
         """The next entry: a dict. Text form alone; no field may come twice."""
@@ -254,6 +255,18 @@ def quotas_are_told_with_who_hit_them(stage):
     finally:
         for s in kept:
             s.close()
+
+
+@test
+def a_daemon_that_stood_still_says_so(stage):
+    journal = with_journal(stage, env={"WATCHDOG_USEC": "200000"})
+    os.kill(journal.daemon, signal.SIGSTOP)
+    stopped = time.monotonic()
+    until(lambda: time.monotonic() > stopped + 0.5, "the fault itself")
+    os.kill(journal.daemon, signal.SIGCONT)
+    entry = journal.until("stalled")
+    check(entry, "stalled")
+    assert re.fullmatch(r"[\d.]+ s", entry["TTYLOCK_NOTE"]), entry
 
 
 @test

@@ -1,4 +1,5 @@
-/* links: daemon/watchdog.o proto/frame.o proto/ttylock.pb.o */
+/* links: daemon/watchdog.o daemon/log.o daemon/log_kind.o daemon/journal.o daemon/text.o */
+/* links: proto/frame.o proto/ttylock.pb.o */
 /* links: -l:libprotobuf-nanopb.a -levent_core -lsystemd -lutil */
 /* What the service manager hears: a fake one listens at NOTIFY_SOCKET. */
 #include "tests/unit/wire.h"
