@@ -1,7 +1,7 @@
 # ttylock: `make demo` shows it, `make check` proves it. Both install what is missing.
 
 # The one dependency list: Debian packages for building, running and testing.
-DEPS = gcc clang libclang-rt-14-dev make pkg-config libevent-dev libnanopb-dev nanopb \
+DEPS = gcc clang libclang-rt-14-dev afl++ make pkg-config libevent-dev libnanopb-dev nanopb \
 	protobuf-compiler libreadline-dev libjansson-dev libdw-dev libsystemd-dev libcmocka-dev \
 	gdb python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++ \
 	debhelper lintian

@@ -90,6 +90,7 @@ def steps():
             name = os.path.basename(script)[:-3]
             yield name + label, [PYTHON, script], {"BUILD": build_dir, **env}
     yield "seeded bugs", [PYTHON, "tests/schedule/seeded.py"], {}
+    yield "fuzzers", ["make", "--no-print-directory", "fuzz", "FUZZ_SECONDS=3"], {}
 
 
 def main():

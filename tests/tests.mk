@@ -58,15 +58,39 @@ tests: $(patsubst tests/library/%.c,$(BUILD)/tests/library/%,$(wildcard tests/li
 
 # --- longer runs ------------------------------------------------------------
 
-FUZZ_SECONDS ?= 60
-$(BUILD)/tests/fuzz_frame: tests/fuzz/fuzz_frame.c proto/frame.c $(BUILD)/gen/ttylock.pb.c
-	@mkdir -p $(@D)
-	clang $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-		-o $@ $^ $(NANOPB)
+# Fuzzers: each names its objects like a unit test. FUZZ_SECONDS is for each of them,
+# FUZZ_RUNS (0: any) the number of inputs; an input that fails is left in build/found/.
+FUZZ_SECONDS ?= 20
+FUZZ_RUNS    ?= 0
+FUZZ_SAN     ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
+fuzzers = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-fuzz: $(BUILD)/tests/fuzz_frame
-	@mkdir -p $(BUILD)/corpus/frame
-	$< -max_total_time=$(FUZZ_SECONDS) -max_len=1100 -print_final_stats=1 $(BUILD)/corpus/frame
+# What judges is no part of what is to be covered.
+$(BUILD)/tests/fuzz/%.o $(BUILD)/tests/model/%.o: override CFLAGS :=
+
+define fuzz_rule
+$(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(1)): $(1) $(call objects,$(1))
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) -I. $$(cflags) $$(ldflags) -fsanitize=fuzzer -MMD -MP -o $$@ $$< \
+		$(call objects,$(1)) $(call libraries,$(1)) $$(NANOPB)
+endef
+$(foreach t,$(wildcard tests/fuzz/fuzz_*.c),$(eval $(call fuzz_rule,$(t))))
+
+.PHONY: fuzzers fuzzers-here fuzz-afl
+fuzzers-here: $(fuzzers)
+fuzzers:
+	@$(MAKE) --no-print-directory BUILD=build/fuzz CC=clang OPT="-O1 -g" SAN="$(FUZZ_SAN)" \
+		CFLAGS=-fsanitize=fuzzer-no-link fuzzers-here
+
+fuzz: fuzzers
+	@/usr/bin/python3 tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS)
+
+# The same with AFL++.
+fuzz-afl:
+	@$(MAKE) --no-print-directory BUILD=build/afl CC=afl-clang-fast OPT="-O1 -g" SAN= \
+		AFL_QUIET=1 fuzzers-here
+	@/usr/bin/python3 tests/fuzz/fuzz.py --engine afl --build build/afl \
+		--seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS)
 
 # The lock table against its naive reference, ten times as long as in `make check`.
 model: $(BUILD)/tests/test_locktable_model
