@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../lib/address.h"
@@ -18,6 +21,8 @@
 
 /* A dump whose terminal stands still (Ctrl-S) must not keep all others back. */
 #define LOCK_MS 5000
+/* Files of processes that are gone: somebody may want to read them tomorrow. */
+#define KEPT_S (7 * 24 * 3600)
 
 /* --- the runtime directory -------------------------------------------------- */
 
@@ -56,6 +61,37 @@ static int write_all(int fd, const char *text, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+/* Of a process that is gone; also what one left half done. */
+static bool is_old(int dir, const char *name)
+{
+	struct stat st;
+	int pid, writer, end = 0;
+
+	if (sscanf(name, "stack-%d.txt%n", &pid, &end) != 1 || name[end] || !end) {
+		end = 0;
+		if (sscanf(name, ".stack-%d.%d%n", &pid, &writer, &end) != 2 || name[end] || !end)
+			return false;
+	}
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH &&
+	       fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       time(NULL) - st.st_mtime > KEPT_S;
+}
+
+static void remove_old(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *all = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!all && fd >= 0)
+		close(fd);
+	while (all && (e = readdir(all)))
+		if (is_old(dir, e->d_name))
+			unlinkat(dir, e->d_name, 0);
+	if (all)
+		closedir(all);
 }
 
 /* Whole or not at all: somebody may be reading the last one. */
@@ -128,8 +164,10 @@ int report_write(const char *text, size_t len, pid_t pid)
 	sigemptyset(&ttou);
 	sigaddset(&ttou, SIGTTOU);
 	sigprocmask(SIG_BLOCK, &ttou, NULL);
-	if (dir >= 0)
+	if (dir >= 0) {
 		write_file(dir, text, len, pid);
+		remove_old(dir);
+	}
 	int lock = dir < 0 ? -1 : take_lock(dir);
 	int r = tty >= 0 ? write_terminal(tty, text, len) : write_all(STDERR_FILENO, text, len);
 	if (lock >= 0)

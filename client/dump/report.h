@@ -2,7 +2,8 @@
  *
  * The file is stack-PID.txt in the runtime directory: where the daemon's socket
  * is, if that directory is ours alone, else the user's own. A later dump of the
- * same pid replaces it. Dumps of several processes come one after the other:
+ * same pid replaces it; one of a process that is gone is removed by another's dump
+ * a week later. Dumps of several processes come one after the other:
  * whoever writes to the terminal holds a lock on dump.lock there.
  */
 #ifndef DUMP_REPORT_H

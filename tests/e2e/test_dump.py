@@ -634,4 +634,28 @@ def the_daemon_logs_what_it_knows(stage):
     t.finish()
 
 
+@test
+def old_files_are_removed(stage):
+    """By the next dump: those of processes that are gone, after a week."""
+    t = stage.run("sleep", "1000")
+    until(stage.daemon_pid, "the runtime directory")
+    gone, week = 2**22 + 1, 7 * 24 * 3600  # no pid is so large
+
+    def leave(name, age):
+        path = stage.write("ttylock/" + name, "", 0o600)
+        os.utime(path, (time.time() - age,) * 2)
+        return path
+
+    old = [leave(f"stack-{gone}.txt", week + 100), leave(f".stack-{gone}.{gone}", week + 100)]
+    kept = [leave(f"stack-{gone + 1}.txt", week - 100), leave(f"stack-{os.getpid()}.txt", week + 100),
+            leave(f"stack-{gone}.txt.gz", week + 100), leave("stack-x.txt", week + 100),
+            leave("notes", week + 100)]
+    os.kill(t.pid, signal.SIGUSR1)
+    report_shown(t)
+    until(lambda: not any(map(os.path.exists, old)), "they are gone")
+    assert all(map(os.path.exists, kept)) and report_file(stage, t.pid)
+    os.kill(t.pid, signal.SIGTERM)
+    t.finish()
+
+
 main(limit=180)
