@@ -8,7 +8,7 @@
 
 #define DAEMON_MS 2000
 
-static const char *reason_name(enum ttylock_reason reason)
+const char *reason_name(int reason)
 {
 	switch (reason) {
 	case TTYLOCK_BREAKPOINT:

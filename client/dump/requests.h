@@ -30,4 +30,8 @@ bool requests_debugs(const struct requests *r, pid_t pid);
 
 void requests_deinit(struct requests *r);
 
+/* What people call an enum ttylock_reason, or the protocol's, which has the same
+ * numbers. */
+const char *reason_name(int reason);
+
 #endif

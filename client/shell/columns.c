@@ -7,6 +7,8 @@
 #include <wchar.h>
 #include <wctype.h>
 
+#include "../dump/requests.h"
+
 /* What a flexible column keeps at least when the screen is narrow. */
 #define FLEXIBLE_MIN 8
 
@@ -18,18 +20,6 @@ struct column {
 	bool open; /* told of other users' requests too */
 	void (*value)(const struct listing_row *row, char *out, size_t size);
 };
-
-const char *reason_name(ttylock_Reason reason)
-{
-	switch (reason) {
-	case ttylock_Reason_REASON_BREAKPOINT:
-		return "breakpoint";
-	case ttylock_Reason_REASON_CRASH:
-		return "crash";
-	default:
-		return "command";
-	}
-}
 
 /* --- the columns ------------------------------------------------------------ */
 

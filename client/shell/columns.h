@@ -39,6 +39,4 @@ void columns_help(FILE *out);
  * how many. */
 unsigned put_harmless(FILE *out, const char *text, unsigned width);
 
-const char *reason_name(ttylock_Reason reason);
-
 #endif

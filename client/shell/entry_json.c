@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "../dump/json.h"
-#include "columns.h"
+#include "../dump/requests.h"
 
 static json_t *json_request(const ttylock_Entry *e)
 {

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "../dump/forest.h"
+#include "../dump/requests.h"
 #include "columns.h"
 
 #define DEPTH_MAX 32

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "../dump/json.h"
-#include "columns.h"
+#include "../dump/requests.h"
 
 /* The daemon's own row: what is about all terminals stands there. */
 static const struct trace_row daemon_row = {1, 1};
