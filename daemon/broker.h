@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "caller.h"
+#include "ledger.h"
 #include "locktable.h"
 #include "log.h"
 #include "terminal.h"
@@ -32,7 +33,9 @@ struct broker_ops {
 struct broker {
 	const struct broker_ops *ops;
 	struct locktable *table;
+	struct ledger *ledger; // NULL: nothing outlives us
 	struct tickets tickets;
+	struct tokens tokens;
 	struct terminals terminals;
 	struct caller *watchers;
 	uint32_t watching;
@@ -41,16 +44,20 @@ struct broker {
 	uint64_t started; /* ms */
 };
 
-/* 0 or -ENOMEM. */
-int broker_init(
-    struct broker *b, const struct broker_ops *ops, uint32_t requests_max, uint32_t terminals_max);
+/* ledger: must outlive it; NULL: none. 0 or -ENOMEM. */
+int broker_init(struct broker *b, const struct broker_ops *ops, struct ledger *ledger,
+    uint32_t requests_max, uint32_t terminals_max);
 void broker_deinit(struct broker *b);
+
+/* What happens from now on is for this life only: all is left as it is for the next. */
+void broker_freeze(struct broker *b);
 
 /* CLOCK_MONOTONIC in ms. */
 uint64_t broker_now(void);
 
-/* Locks for a ticket that is complete but for id and under, and sends the status.
- * The ticket is filed, or freed when refused. */
+/* Locks for a ticket that is complete but for id, under and token, and sends the
+ * status. The ticket is filed, or freed when refused or when it is a request of
+ * before the restart, whose answer was lost. */
 void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish *wish);
 
 /* Moves a waiting request to the head of its queue and tells its owner.
@@ -61,12 +68,20 @@ enum broker_cause {
 	BROKER_OWN,    /* its owner says so: nothing is sent to it */
 	BROKER_DIED,   /* its owner is gone */
 	BROKER_FORCED, /* somebody else says so: its owner is told */
+	BROKER_ABSENT, /* its owner has not come back after a restart */
 };
 
 /* Ends a request, serves the next living waiter, and frees the ticket. by: who
  * did it, for BROKER_FORCED. */
 void broker_end(
     struct broker *b, struct ticket *k, enum broker_cause cause, const struct caller *by);
+
+/* A request of before the restart goes on as c's, with that number. */
+void broker_reclaim(
+    struct broker *b, struct caller *c, uint64_t number, const uint8_t token[TOKEN_SIZE]);
+
+/* Serves a terminal after a restart, and keeps it if need be. */
+void broker_restored(struct broker *b, struct terminal *t);
 
 /* Ends all of a caller's requests and forgets the caller. */
 void broker_caller_gone(struct broker *b, struct caller *c);

@@ -20,6 +20,8 @@ struct caller {
 	bool greeted;
 	bool dying; /* its process is dead: only what it said before counts */
 	bool gone;  /* nothing more reaches it */
+	/* Of before a restart, and not back: no connection, only requests. */
+	bool absent;
 
 	struct terminal *terminals[CALLER_TERMINALS]; // hold references
 

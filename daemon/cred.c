@@ -39,8 +39,31 @@ static int pidfd_get(int sock, pid_t pid)
 	return fd >= 0 ? fd : -errno;
 }
 
+/* When it was started, in ticks since boot; 0: unknown. */
+static uint64_t start_time(pid_t pid)
+{
+	unsigned long long ticks;
+	char path[32], text[512];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	/* The 22nd field; the name, the second, may hold anything. */
+	const char *rest = strrchr(text, ')');
+	if (!rest || sscanf(rest + 1,
+			 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
+			 " %*d %*d %llu",
+			 &ticks) != 1)
+		return 0;
+	return ticks;
+}
+
 /* On pidfs (Linux 6.9) the inode number is never used twice; on the anonymous
- * inodes before it all pidfds share one, and the pid has to do. */
+ * inodes before it all pidfds share one, and pid and start have to do. */
 static uint64_t process_key(int pidfd, pid_t pid)
 {
 	struct statfs fs;
@@ -48,14 +71,14 @@ static uint64_t process_key(int pidfd, pid_t pid)
 
 	if (fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC && fstat(pidfd, &st) == 0)
 		return st.st_ino;
-	return (uint64_t)pid;
+	return start_time(pid) << 22 | (uint64_t)pid; /* no pid is larger */
 }
 
 bool cred_alive(const struct cred *c)
 {
 	struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
 
-	return poll(&p, 1, 0) == 0;
+	return c->pidfd >= 0 && poll(&p, 1, 0) == 0;
 }
 
 void cred_comm(pid_t pid, char *comm, size_t size)
@@ -99,6 +122,21 @@ int cred_read(int sock, struct cred *out)
 	cred_comm(c.pid, c.comm, sizeof(c.comm));
 	/* Alive after the reading, so what was read by number was its own. */
 	if (!cred_alive(&c)) {
+		cred_close(&c);
+		return -ESRCH;
+	}
+	*out = c;
+	return 0;
+}
+
+int cred_find(pid_t pid, uint64_t process, struct cred *out)
+{
+	struct cred c = {.pid = pid, .process = process};
+
+	c.pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (c.pidfd < 0)
+		return pid > 0 && errno != EINVAL ? -errno : -ESRCH;
+	if (process_key(c.pidfd, pid) != process || !cred_alive(&c)) {
 		cred_close(&c);
 		return -ESRCH;
 	}

@@ -24,6 +24,11 @@ struct cred {
  * pid and uid that were told, without a pidfd. */
 int cred_read(int sock, struct cred *out);
 
+/* Who process `process` is, as long as it has that pid: for one that was known
+ * before. out->uid and ->comm are the caller's to set. 0; -ESRCH: it is dead; or
+ * -errno. */
+int cred_find(pid_t pid, uint64_t process, struct cred *out);
+
 /* Closes the pidfd; fine on one that is closed (-1). */
 void cred_close(struct cred *c);
 

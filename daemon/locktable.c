@@ -54,6 +54,12 @@ static void leave_clean(struct locktable *t, struct request *r, bool topmost)
 		saved_drop(t, &r->left.saved);
 }
 
+static void leave_untouched(struct locktable *t, struct request *r)
+{
+	saved_drop(t, &r->saved);
+	saved_drop(t, &r->left.saved);
+}
+
 static bool left_differs(const struct left *a, const struct left *b)
 {
 	return a->dirty != b->dirty || a->untold != b->untold || a->saved != b->saved;
@@ -154,8 +160,10 @@ static void request_end(
 
 		if (end == LOCKTABLE_CLEAN)
 			leave_clean(t, r, topmost);
-		else
+		else if (end == LOCKTABLE_DIRTY)
 			leave_dirty(t, r, topmost);
+		else
+			leave_untouched(t, r);
 		list_remove(t, &owner_at(t, r->owner_slot)->holds, slot, link_mine);
 		list_remove(t, &term->holders, slot, link_stack);
 	} else {
@@ -420,12 +428,36 @@ bool locktable_save(struct locktable *t, uint64_t request, const void *saved, si
 	if (slot == SLOT_NONE || !request_at(t, slot)->holds || size > LOCKTABLE_SAVED_MAX)
 		return false;
 	struct request *r = request_at(t, slot);
+	if (size == 0) {
+		saved_drop(t, &r->saved);
+		return true;
+	}
 	if (r->saved == SLOT_NONE)
 		r->saved = slots_take(&t->saved);
 	if (r->saved == SLOT_NONE)
 		return false;
 	memcpy(saved_at(t, r->saved)->bytes, saved, size);
 	saved_at(t, r->saved)->size = size;
+	return true;
+}
+
+bool locktable_requeue(const struct locktable *t, uint64_t request, struct locktable_change *change)
+{
+	uint32_t slot = records_request(t, request);
+
+	if (slot == SLOT_NONE || request_at(t, slot)->holds)
+		return false;
+	const struct request *r = request_at(t, slot);
+	const struct terminal *term = terminal_at(t, r->terminal_slot);
+	*change = (struct locktable_change){
+	    .outcome = LOCKTABLE_QUEUED,
+	    .request = r->id,
+	    .owner = r->owner,
+	    .terminal = term->id,
+	    .waiters = term->n_waiters,
+	    .position = nested_position(t, r),
+	    .holder = term->holders.first == SLOT_NONE ? 0 : request_at(t, term->holders.first)->id,
+	};
 	return true;
 }
 

@@ -69,8 +69,9 @@ enum locktable_outcome {
 
 /* What becomes of a terminal's saved state when a hold ends. */
 enum locktable_end {
-	LOCKTABLE_CLEAN, /* the holder released it: forgotten */
-	LOCKTABLE_DIRTY, /* the holder died or was ousted: kept for the next one */
+	LOCKTABLE_CLEAN,     /* the holder released it: forgotten */
+	LOCKTABLE_DIRTY,     /* the holder died or was ousted: kept for the next one */
+	LOCKTABLE_UNTOUCHED, /* it never knew that it held: as it was before */
 };
 
 struct locktable_grant {
@@ -148,10 +149,14 @@ enum locktable_outcome locktable_serve_first(
 uint64_t locktable_owned(const struct locktable *t, uint64_t owner);
 bool locktable_drop_owner(struct locktable *t, uint64_t owner, struct locktable_change *change);
 
+/* Tells of a waiter what locktable_lock told of it. False: it does not wait. */
+bool locktable_requeue(
+    const struct locktable *t, uint64_t request, struct locktable_change *change);
+
 /* Tells of a holder what the change told by which it came to hold. False: none. */
 bool locktable_regrant(const struct locktable *t, uint64_t request, struct locktable_grant *grant);
 
-/* Keeps what a later holder needs to mend the terminal. False, and nothing
+/* Keeps what a later holder needs to mend the terminal; size 0: nothing. False, and nothing
  * changed, unless the request holds, size <= LOCKTABLE_SAVED_MAX, and there is
  * memory. */
 bool locktable_save(struct locktable *t, uint64_t request, const void *saved, size_t size);

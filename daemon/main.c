@@ -15,11 +15,16 @@
 #include <unistd.h>
 
 #include "endpoint.h"
+#include "ledger.h"
 #include "log.h"
+#include "policy.h"
 #include "server.h"
+#include "store.h"
 
 #define SYSTEM_DIR    "/run/ttylock/"
 #define SYSTEM_SOCKET SYSTEM_DIR "ttylock.sock"
+
+#define LEDGER_NAME "ledger"
 
 #define EXIT_OWN   1
 #define EXIT_USAGE 64
@@ -149,10 +154,10 @@ static void ready_tell(int fd, char byte)
 static void endpoint_get(const struct options *o, struct endpoint *e)
 {
 	char buf[2 * PATH_MAX];
-	int n = sd_listen_fds(1);
+	int fd, n = store_init(&fd);
 
-	if (n > 0) {
-		int rc = n == 1 ? endpoint_adopt(SD_LISTEN_FDS_START, e) : -EINVAL;
+	if (n != 0) {
+		int rc = n > 0 ? endpoint_adopt(fd, e) : n;
 		if (rc < 0) {
 			errno = -rc;
 			fatal("the socket that was passed");
@@ -184,6 +189,68 @@ static void standard_fds_fill(void)
 	} while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+static void ledger_unreadable(const char *where)
+{
+	char note[PATH_MAX + 64];
+
+	snprintf(note, sizeof(note), "%s: %s", where,
+	    errno == ESTALE ? "of another boot or pid namespace" : strerror(errno));
+	log_event(&(struct log_event){.kind = LOG_KIND_LEDGER_UNREADABLE, .note = note});
+}
+
+/* What the service manager has kept, or what it shall keep. */
+static struct ledger *ledger_of_store(void)
+{
+	int fd = store_take(LEDGER_NAME);
+	struct ledger *l =
+	    fd < 0 ? NULL : ledger_adopt(fd, POLICY_REQUESTS_MAX, POLICY_TERMINALS_MAX);
+
+	if (l && !ledger_was_converted(l))
+		return l;
+	if (fd >= 0) {
+		if (!l)
+			ledger_unreadable("the service manager's");
+		store_remove(LEDGER_NAME);
+	}
+	if (!l)
+		l = ledger_new(POLICY_REQUESTS_MAX, POLICY_TERMINALS_MAX);
+	if (l)
+		store_put(LEDGER_NAME, ledger_fd(l));
+	return l;
+}
+
+/* Beside a socket of our own, whose lock we have. */
+static struct ledger *ledger_of_file(const char *path)
+{
+	int error;
+	struct ledger *l = ledger_open(path, POLICY_REQUESTS_MAX, POLICY_TERMINALS_MAX, &error);
+
+	if (error && error != ESTALE) {
+		errno = error;
+		ledger_unreadable(path);
+	}
+	return l;
+}
+
+/* *path gets its name when it is a file. */
+static struct ledger *ledger_get(const struct endpoint *e, char *path, size_t size)
+{
+	struct ledger *l = NULL;
+
+	*path = '\0';
+	if (e->lock >= 0) {
+		snprintf(path, size, "%s.ledger", e->path);
+		l = ledger_of_file(path);
+	} else if (store_is_there()) {
+		l = ledger_of_store();
+	} else {
+		return NULL;
+	}
+	if (!l)
+		log_warn("after a restart nobody will be known");
+	return l;
 }
 
 /* Closes what we were not meant to have: a terminal among it would never be seen
@@ -220,9 +287,12 @@ int main(int argc, char **argv)
 		unsetenv("NOTIFY_SOCKET");
 	}
 	endpoint_get(&options, &endpoint);
-	struct server *server = server_new(endpoint.listener, options.on_demand);
+	char path[sizeof(endpoint.path) + sizeof(".ledger")];
+	struct ledger *ledger = ledger_get(&endpoint, path, sizeof(path));
+	struct server *server = server_new(endpoint.listener, options.on_demand, ledger);
 	if (!server)
 		fatal("cannot start");
+	store_clear();
 	/* Whatever directory we were started in may be unmounted. */
 	if (chdir("/") < 0)
 		fatal("/");
@@ -233,7 +303,11 @@ int main(int argc, char **argv)
 	sd_notify(0, "READY=1");
 	int rc = server_run(server);
 	sd_notify(0, "STOPPING=1");
+	/* While the file is ours: the endpoint's lock is its, too. */
+	if (ledger && *path && ledger_is_empty(ledger))
+		unlink(path);
 	endpoint_close(&endpoint);
 	server_free(server);
+	ledger_free(ledger);
 	return rc < 0 ? EXIT_OWN : 0;
 }

@@ -8,6 +8,7 @@
 #include "idle.h"
 #include "lineage.h"
 #include "log.h"
+#include "persist.h"
 #include "policy.h"
 #include "refusal.h"
 #include "text.h"
@@ -145,7 +146,7 @@ static ttylock_Code lock_check(
 static uint64_t under_of(const struct broker *b, const ttylock_LockRequest *r)
 {
 	const struct ticket *k =
-	    r->under.size == TICKET_TOKEN ? tickets_by_token(&b->tickets, r->under.bytes) : NULL;
+	    r->under.size == TOKEN_SIZE ? tickets_by_token(&b->tickets, r->under.bytes) : NULL;
 
 	return k ? k->id : 0;
 }
@@ -193,6 +194,10 @@ static int lock_request(struct broker *b, struct caller *c, const ttylock_Envelo
 	if (r->request == 0 || tickets_by_number(&b->tickets, c, r->request)) {
 		broker_error(
 		    b, c, ttylock_Code_ERROR_INVALID, r->request, "request: 0, or in use already");
+		return 0;
+	}
+	if (r->reclaim.size == TOKEN_SIZE) {
+		broker_reclaim(b, c, r->request, r->reclaim.bytes);
 		return 0;
 	}
 	ttylock_Code code = lock_check(b, c, r);
@@ -311,8 +316,8 @@ static int terminal_state(struct broker *b, struct caller *c, const ttylock_Enve
 	const ttylock_TerminalState *m = &e->body.terminal_state;
 	const struct ticket *k = tickets_by_number(&b->tickets, c, m->request);
 
-	if (k)
-		locktable_save(b->table, k->id, m->saved.bytes, m->saved.size);
+	if (k && locktable_save(b->table, k->id, m->saved.bytes, m->saved.size))
+		persist_saved(b, k, m->saved.bytes, m->saved.size);
 	return 0;
 }
 

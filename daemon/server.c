@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "absent.h"
 #include "broker.h"
 #include "dump.h"
 #include "frame.h"
@@ -36,6 +37,7 @@ struct server {
 	struct event *accept, *resume, *idle, *term, *intr;
 	struct broker broker;
 	struct peers peers;
+	struct absents *absents;
 	struct usages usages;
 	struct dump *dump;
 	struct watchdog *watchdog; // NULL: nobody asks
@@ -193,6 +195,10 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 	on_accept(s->listener, EV_READ, s);
 	if (s->peers.count > 0)
 		return;
+	if (absents_any(s->absents)) {
+		event_add(s->idle, &idle_end);
+		return;
+	}
 	log_event(&(struct log_event){.kind = LOG_KIND_ENDING, .note = "nobody needs it"});
 	event_base_loopbreak(s->base);
 }
@@ -271,7 +277,7 @@ static void events_free(struct server *s)
 		event_base_free(s->base);
 }
 
-struct server *server_new(int listener, bool on_demand)
+struct server *server_new(int listener, bool on_demand, struct ledger *ledger)
 {
 	uint32_t terminals;
 	struct server *s = calloc(1, sizeof(*s));
@@ -285,7 +291,7 @@ struct server *server_new(int listener, bool on_demand)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	if (!events_new(s) ||
-	    broker_init(&s->broker, &peer_ops, POLICY_REQUESTS_MAX, terminals) < 0) {
+	    broker_init(&s->broker, &peer_ops, ledger, POLICY_REQUESTS_MAX, terminals) < 0) {
 		events_free(s);
 		if (s->reserve >= 0)
 			close(s->reserve);
@@ -294,6 +300,13 @@ struct server *server_new(int listener, bool on_demand)
 		return NULL;
 	}
 	peers_init(&s->peers, s->base, &s->broker, &s->usages, peer_freed, s);
+	s->absents = absents_new(s->base, &s->broker, &s->usages);
+	if (!s->absents) {
+		server_free(s);
+		errno = ENOMEM;
+		return NULL;
+	}
+	s->peers.last_id = absents_last_caller(s->absents);
 	s->dump = dump_new(s->base, &s->broker, &s->peers);
 	if (!s->dump)
 		log_warnx("SIGUSR1 will show nothing: out of memory or descriptors");
@@ -316,7 +329,9 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	watchdog_free(s->watchdog);
+	broker_freeze(&s->broker);
 	dump_free(s->dump);
+	absents_free(s->absents);
 	peers_deinit(&s->peers);
 	broker_deinit(&s->broker);
 	events_free(s);

@@ -10,14 +10,17 @@
 
 struct server;
 
+struct ledger;
+
 /* listener: a listening Unix stream socket, non-blocking. on_demand: end soon
- * after the last connection. NULL, with errno set, when it cannot be made. */
-struct server *server_new(int listener, bool on_demand);
+ * after the last connection. ledger: what is to outlive us, or NULL; must outlive the
+ * server. NULL, with errno set, when it cannot be made. */
+struct server *server_new(int listener, bool on_demand, struct ledger *ledger);
 
 /* Until SIGTERM, SIGINT, or the end of an on-demand server. 0 or -errno. */
 int server_run(struct server *s);
 
-/* Ends all connections. NULL is fine. */
+/* Ends all connections; what the ledger tells stays as it is. NULL is fine. */
 void server_free(struct server *s);
 
 #endif

@@ -19,6 +19,8 @@ static void terminal_free(struct terminal *t)
 	else
 		t->set->first = t->next;
 	t->set->count--;
+	if (t->set->forgotten)
+		t->set->forgotten(t, t->set->forgotten_arg);
 	if (t->payer) {
 		t->payer->terminals--;
 		usage_unref(t->payer);
@@ -33,23 +35,30 @@ void terminals_deinit(struct terminals *set)
 		terminal_free(set->first);
 }
 
-struct terminal *terminals_find(const struct terminals *set, const struct proof *p)
+struct terminal *terminals_find(const struct terminals *set, struct proof *p)
 {
 	struct terminal *t = set->first;
 
 	while (t && !(t->proof.device == p->device && t->proof.filesystem == p->filesystem &&
 			terminal_alive(t)))
 		t = t->next;
+	if (t && t->proof.handle < 0) {
+		t->proof.handle = p->handle;
+		p->handle = -1;
+	}
 	return t;
 }
 
-struct terminal *terminals_add(struct terminals *set, struct proof *p, struct usage *payer)
+struct terminal *terminals_restore(
+    struct terminals *set, uint64_t id, struct proof *p, struct usage *payer)
 {
 	struct terminal *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
 
-	t->id = ++set->last_id;
+	t->id = id;
+	if (id > set->last_id)
+		set->last_id = id;
 	t->proof = *p;
 	p->handle = -1;
 	t->refs = 1;
@@ -65,6 +74,11 @@ struct terminal *terminals_add(struct terminals *set, struct proof *p, struct us
 	set->first = t;
 	set->count++;
 	return t;
+}
+
+struct terminal *terminals_add(struct terminals *set, struct proof *p, struct usage *payer)
+{
+	return terminals_restore(set, set->last_id + 1, p, payer);
 }
 
 struct terminal *terminal_ref(struct terminal *t)
@@ -83,6 +97,8 @@ bool terminal_alive(const struct terminal *t)
 {
 	struct stat st;
 
+	if (t->proof.handle < 0)
+		return true;
 	return fstat(t->proof.handle, &st) == 0 && st.st_nlink > 0;
 }
 

@@ -23,6 +23,7 @@ struct terminal {
 	uint32_t refs;
 	bool kept;	     /* dirty and idle: one of the refs is for that */
 	struct usage *payer; // NULL, or holds a reference to it; charged for the record
+	uint32_t entry;	     /* the ledger's; LEDGER_NONE */
 	struct terminal *prev, *next;
 	struct terminals *set;
 };
@@ -31,13 +32,22 @@ struct terminals {
 	struct terminal *first; // owns
 	uint32_t count;
 	uint64_t last_id;
+	/* Called before one is freed; NULL: nobody wants to know. */
+	void (*forgotten)(const struct terminal *t, void *arg);
+	void *forgotten_arg;
 };
 
 void terminals_init(struct terminals *set);
 void terminals_deinit(struct terminals *set);
 
 /* The living terminal of that proof, or NULL; no reference is taken. */
-struct terminal *terminals_find(const struct terminals *set, const struct proof *p);
+struct terminal *terminals_find(const struct terminals *set, struct proof *p);
+
+/* One of before a restart, with one reference, that takes over *p; or NULL. Where
+ * p->handle is -1 it counts as alive, and gets that of the next proof of the same
+ * numbers. */
+struct terminal *terminals_restore(
+    struct terminals *set, uint64_t id, struct proof *p, struct usage *payer);
 
 /* A new one, with one reference, that takes over *p; or NULL, out of memory. */
 struct terminal *terminals_add(struct terminals *set, struct proof *p, struct usage *payer);

@@ -35,11 +35,11 @@ static uint64_t number_hash(const struct tickets *set, const struct caller *c, u
 	return slot_hash(slot_hash(set->seed, c->id), number);
 }
 
-static uint64_t token_hash(const struct tickets *set, const uint8_t token[TICKET_TOKEN])
+static uint64_t token_hash(const struct tickets *set, const uint8_t token[TOKEN_SIZE])
 {
 	uint64_t half[2];
 
-	_Static_assert(sizeof(half) == TICKET_TOKEN, "another size of token");
+	_Static_assert(sizeof(half) == TOKEN_SIZE, "another size of token");
 	memcpy(half, token, sizeof(half));
 	return slot_hash(slot_hash(set->seed, half[0]), half[1]);
 }
@@ -66,18 +66,21 @@ struct ticket *ticket_new(struct tickets *set)
 
 void ticket_file(struct tickets *set, struct ticket *k)
 {
+	static const uint8_t zero[TOKEN_SIZE];
+
 	slot_index_put(&set->by_id, id_hash(set, k->id), k->slot);
 	slot_index_put(&set->by_number, number_hash(set, k->caller, k->number), k->slot);
+	k->proven = memcmp(k->token, zero, sizeof(zero)) != 0;
+	if (k->proven)
+		slot_index_put(&set->by_token, token_hash(set, k->token), k->slot);
 }
 
-void ticket_grant(struct tickets *set, struct ticket *k, const uint8_t token[TICKET_TOKEN])
+void ticket_reown(struct tickets *set, struct ticket *k, struct caller *c, uint64_t number)
 {
-	static const uint8_t zero[TICKET_TOKEN];
-
-	memcpy(k->token, token, sizeof(k->token));
-	k->proven = memcmp(token, zero, sizeof(zero)) != 0;
-	if (k->proven)
-		slot_index_put(&set->by_token, token_hash(set, token), k->slot);
+	slot_index_remove(&set->by_number, k->slot);
+	k->caller = c;
+	k->number = number;
+	slot_index_put(&set->by_number, number_hash(set, c, number), k->slot);
 }
 
 void ticket_free(struct tickets *set, struct ticket *k)
@@ -118,12 +121,12 @@ struct ticket *tickets_by_number(const struct tickets *set, const struct caller 
 	return NULL;
 }
 
-struct ticket *tickets_by_token(const struct tickets *set, const uint8_t token[TICKET_TOKEN])
+struct ticket *tickets_by_token(const struct tickets *set, const uint8_t token[TOKEN_SIZE])
 {
 	uint32_t slot = slot_index_first(&set->by_token, token_hash(set, token));
 
 	for (; slot != SLOT_NONE; slot = slot_index_next(&set->by_token, slot)) {
-		if (memcmp((*ticket_at(set, slot))->token, token, TICKET_TOKEN) == 0)
+		if (memcmp((*ticket_at(set, slot))->token, token, TOKEN_SIZE) == 0)
 			return *ticket_at(set, slot);
 	}
 	return NULL;

@@ -12,8 +12,7 @@
 #include "idle.h"
 #include "lineage.h"
 #include "slots.h"
-
-#define TICKET_TOKEN 16
+#include "token.h"
 
 struct ticket {
 	uint64_t id;	 /* the lock table's; 0 until filed */
@@ -28,10 +27,13 @@ struct ticket {
 	int32_t subject_pid;
 	uint64_t asked; /* ms */
 	uint64_t under; /* the id of the grant that it was asked under; 0: none */
-	/* The grant's, secret: never to be logged or told to anybody but its
-	 * holder. All zeroes until ticket_grant. */
-	uint8_t token[TICKET_TOKEN];
-	bool proven;		 /* found by it */
+	/* Secret: never to be logged or told to anybody but its owner. One of
+	 * zeroes proves nothing. */
+	uint8_t token[TOKEN_SIZE];
+	bool proven; /* found by it */
+	/* It was granted while its owner was absent, and nobody knows. */
+	bool untold;
+	uint32_t entry;		 /* the ledger's; LEDGER_NONE */
 	struct idle_wait *idle;	 // those that it keeps waiting
 	struct lineage *lineage; // holds a reference: the subject's
 	uint32_t slot;
@@ -48,16 +50,16 @@ void tickets_deinit(struct tickets *set);
 
 /* A zeroed ticket, not to be found yet; NULL: at the maximum or out of memory. */
 struct ticket *ticket_new(struct tickets *set);
-/* From now on it is found. Cannot fail. id, number and caller must be set. */
+/* From now on it is found. Cannot fail. id, number, caller and token must be set. */
 void ticket_file(struct tickets *set, struct ticket *k);
-/* Gives a filed one that token; one of zeroes proves nothing. */
-void ticket_grant(struct tickets *set, struct ticket *k, const uint8_t token[TICKET_TOKEN]);
+/* A filed one gets another caller, and its number with that one. */
+void ticket_reown(struct tickets *set, struct ticket *k, struct caller *c, uint64_t number);
 /* Filed or not, with nobody in `idle`. Gives its references back. */
 void ticket_free(struct tickets *set, struct ticket *k);
 
 struct ticket *tickets_by_id(const struct tickets *set, uint64_t id);
 struct ticket *tickets_by_number(
     const struct tickets *set, const struct caller *c, uint64_t number);
-struct ticket *tickets_by_token(const struct tickets *set, const uint8_t token[TICKET_TOKEN]);
+struct ticket *tickets_by_token(const struct tickets *set, const uint8_t token[TOKEN_SIZE]);
 
 #endif

@@ -214,7 +214,8 @@ static void step_save(void)
 	bool got = locktable_save(table, id, saved, (size_t)(byte % (LOCKTABLE_SAVED_MAX + 1)));
 	assert_int_equal(got, p && p->holds);
 	if (got)
-		spot[p->terminal].level[plain_level(p->terminal, id)].saved = p->saved = byte;
+		spot[p->terminal].level[plain_level(p->terminal, id)].saved = p->saved =
+		    byte % (LOCKTABLE_SAVED_MAX + 1) ? byte : -1;
 	assert_false(locktable_save(table, id, saved, sizeof(saved)));
 }
 

@@ -101,6 +101,8 @@ int stage_tear_down(void)
 	close(slave);
 	snprintf(lock, sizeof(lock), "%s.lock", sock);
 	unlink(lock);
+	snprintf(lock, sizeof(lock), "%s.ledger", sock);
+	unlink(lock);
 	unlink(sock);
 	return rmdir(dir) < 0 || status != 0 ? -1 : 0;
 }

@@ -118,6 +118,8 @@ static int tear_down(void **state)
 	(void)state;
 	snprintf(lock, sizeof(lock), "%s.lock", sock);
 	unlink(lock);
+	snprintf(lock, sizeof(lock), "%s.ledger", sock);
+	unlink(lock);
 	unlink(sock);
 	unlink(gate);
 	return rmdir(dir);

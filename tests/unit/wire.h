@@ -59,10 +59,12 @@ static inline void daemon_dir(struct daemon *d)
 
 static inline void daemon_dir_remove(struct daemon *d)
 {
-	char lock[96];
+	char beside[96];
 
-	snprintf(lock, sizeof(lock), "%s.lock", d->socket);
-	unlink(lock);
+	snprintf(beside, sizeof(beside), "%s.lock", d->socket);
+	unlink(beside);
+	snprintf(beside, sizeof(beside), "%s.ledger", d->socket);
+	unlink(beside);
 	unlink(d->socket);
 	assert_int_equal(rmdir(d->dir), 0);
 }
