@@ -6,6 +6,9 @@ DEPS = gcc clang libclang-rt-14-dev afl++ make pkg-config libevent-dev libnanopb
 	gdb python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++ \
 	debhelper lintian
 
+# What `make bench` compares with and counts with, besides.
+BENCH_DEPS = redis-server etcd-server elfutils strace
+
 VERSION := 0.1.0
 SONAME  := libttylock.so.0
 
@@ -61,7 +64,7 @@ preload_o := $(PRELOAD:%=$(BUILD)/client/preload/%.o)
 dump_o    := $(DUMP:%=$(BUILD)/client/dump/%.o)
 shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
 
-.PHONY: all deps demo check san fuzz model bench install uninstall deb clean
+.PHONY: all deps bench-deps demo check san fuzz model bench install uninstall deb clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/ttylock $(BUILD)/ttylockd $(BUILD)/libttylock.so $(BUILD)/libttylock-preload.so \
@@ -114,12 +117,14 @@ $(BUILD)/examples/%: examples/%.c client/include/ttylock.h | $(BUILD)/libttylock
 
 # --- the two commands -----------------------------------------------------
 
-deps:
-	@missing=; for p in $(DEPS); do \
+deps: PACKAGES = $(DEPS)
+bench-deps: PACKAGES = $(BENCH_DEPS)
+deps bench-deps:
+	@missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
 	done; \
 	if [ -n "$$missing" ]; then \
-		echo "make deps: installing$$missing"; \
+		echo "make $@: installing$$missing"; \
 		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 		$$sudo apt-get update -q && \
 		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $$missing; \

@@ -96,9 +96,28 @@ fuzz-afl:
 model: $(BUILD)/tests/test_locktable_model
 	TTYLOCK_MODEL_STEPS=10000000 $<
 
-$(BUILD)/tests/bench_cycle: tests/bench/bench_cycle.c $(BUILD)/libttylock.so
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(cflags) -o $@ $< -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/..'
+# --- the benchmark -----------------------------------------------------------
 
-bench: $(BUILD)/tests/bench_cycle $(BUILD)/ttylockd
-	@script -qec $< /dev/null
+bench_o := $(patsubst %,$(BUILD)/tests/bench/%.o,pair floor wire rivals)
+
+$(BUILD)/tests/bench/locks: tests/bench/locks.c $(bench_o) $(proto_o) $(BUILD)/libttylock.so
+	$(CC) $(CPPFLAGS) $(cflags) $(ldflags) -MMD -MP -o $@ $(filter %.c %.o,$^) -pthread \
+		-L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/../..' $(NANOPB)
+
+# Neither is to bring a sanitizer.
+$(BUILD)/tests/bench/empty.so $(BUILD)/tests/bench/segv: override SAN :=
+$(BUILD)/tests/bench/empty.so: tests/bench/empty.c
+	@mkdir -p $(@D)
+	$(CC) $(cflags) $(ldflags) -shared -o $@ $<
+
+$(BUILD)/tests/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(cflags) $(ldflags) -MMD -MP -o $@ $<
+
+BENCH := $(patsubst %,$(BUILD)/tests/bench/%,locks spawn segv empty.so)
+
+tests: $(BENCH)
+
+bench: deps bench-deps
+	@$(MAKE) --no-print-directory all $(BENCH)
+	@/usr/bin/python3 tests/bench/bench.py $(BUILD)
