@@ -103,11 +103,9 @@ static int deliver(const struct request *q, const json_t *dump)
 	if (!out)
 		return complain(EXIT_FAILED, "dump: %s", strerror(errno));
 	if (q->json)
-		json_dumpf(dump, out, JSON_INDENT(2));
+		json_print(out, dump, JSON_INDENT(2));
 	else
 		text_print(out, dump, q->report);
-	if (q->json)
-		fputc('\n', out);
 	if (fclose(out) == EOF)
 		status = complain(EXIT_FAILED, "dump: %s", strerror(errno));
 	else if (q->report)

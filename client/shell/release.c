@@ -19,7 +19,9 @@ static bool is_agreed(const ttylock_Entry *e)
 {
 	char answer[16];
 
-	printf("Take %s from ", e->terminal);
+	fputs("Take ", stdout);
+	put_harmless(stdout, e->terminal, 0);
+	fputs(" from ", stdout);
 	put_harmless(stdout, e->subject_pid ? e->subject_comm : e->comm, 0);
 	printf(" (pid %d): ", (int)(e->subject_pid ? e->subject_pid : e->pid));
 	put_harmless(stdout, e->text, 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../dump/json.h"
 #include "../lib/deadline.h"
 #include "columns.h"
 #include "command.h"
@@ -49,11 +50,10 @@ static bool wants_colours(void)
 static int print_json(const struct greeting *daemon, const struct listing *l)
 {
 	json_t *all = json_of_listing(daemon, l);
-	int r = json_dumpf(all, stdout, JSON_INDENT(2));
+	int r = json_print(stdout, all, JSON_INDENT(2));
 
-	putchar('\n');
 	json_decref(all);
-	return r < 0 ? -EIO : 0;
+	return r;
 }
 
 /* The columns' heads alone would not tell anybody that nothing is held. */

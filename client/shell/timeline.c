@@ -183,7 +183,7 @@ bool timeline_event(struct timeline *t, const ttylock_Event *event, int64_t now)
 	if (event->kind == ttylock_EventKind_EVENT_LOST) {
 		put_of_daemon(t, "events missed", now, json_object());
 		t->unknown = "events were missed";
-		return true;
+		return false; /* whoever missed them asks anyway */
 	}
 	if (!event->has_entry)
 		return false;

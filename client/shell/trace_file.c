@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../dump/json.h"
+
 static void put(struct trace_file *f, const char *text, size_t len)
 {
 	while (len > 0 && f->error == 0) {
@@ -42,7 +44,7 @@ void trace_file_put(struct trace_file *f, const char *phase, const char *name, s
 
 	if (more)
 		json_object_update_new(event, more);
-	text = json_dumps(event, JSON_COMPACT);
+	text = json_harmless(event, JSON_COMPACT);
 	json_decref(event);
 	int len = text ? asprintf(&line, "%s%s\n", f->any ? "," : "", text) : -1;
 	if (len < 0) {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "../dump/json.h"
 #include "../lib/deadline.h"
 #include "command.h"
 #include "entry_json.h"
@@ -25,8 +26,7 @@ static void put_line(struct lines *lines, const char *name, const ttylock_Event 
 {
 	json_t *event = json_of_event(name, e);
 
-	if (json_dumpf(event, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF ||
-	    fflush(stdout) == EOF)
+	if (json_print(stdout, event, JSON_COMPACT) < 0 || fflush(stdout) == EOF)
 		lines->error = -EIO;
 	json_decref(event);
 }

@@ -8,6 +8,7 @@ import pexpect
 import pyte
 
 from harness import *
+from rawclient import HOSTILE_ENTRY, false_daemon
 
 UP, TAB, CTRL_A, CTRL_C, CTRL_D, CTRL_U, CTRL_Z = "\x1b[A", "\t", "\x01", "\x03", "\x04", "\x15", "\x1a"
 FREE = r"^ttylock \(free\)> "
@@ -156,6 +157,19 @@ def the_number_of_waiters(stage):
 
 
 @test
+def a_holder_below_another_does_not_wait(stage):
+    t, s = shell(stage)
+    nested = stage.spawn(TTYLOCK, "exec", "--", TTYLOCK, "exec", "--", "cat")
+    until(lambda: stage.status()["terminals"] and stage.status()["terminals"][0]["below"],
+          "a nested holder")
+    top = stage.requests()[0]
+    s.has(rf": ttylock {top['pid']}, 0 wait\)> $")
+    finish_cat(nested)
+    s.has(FREE)
+    leave(t, s)
+
+
+@test
 def completion_of_commands_and_options(stage):
     t, s = shell(stage)
     s.has(ABSENT)
@@ -186,6 +200,16 @@ def completion_of_pids_ids_and_terminals(stage):
     s.types("status --tty /dev/" + TAB, f"> status --tty {path} $")
     s.types(CTRL_U, "> $")
     finish_cat(holder)
+    s.has(FREE)
+    crashed = stage.run(CRASH, "segv")
+    subject = crashed.banner()["pid"]
+    asker = stage.requests()[0]["pid"]
+    s.has(f"crash {subject}, 0 wait")
+    for pid in (subject, asker):  # whole, so that nothing but a blank is added
+        s.types(f"status --pid {pid}" + TAB + "x", f"> status --pid {pid} x $")
+        s.types(CTRL_U, "> $")
+    crashed.quit()
+    crashed.finish()
     s.has(FREE)
     leave(t, s)
 
@@ -408,6 +432,18 @@ def hostile_names(stage):
         crashed.quit()
         assert crashed.finish() == 139
         until(lambda: stage.status()["terminals"] == [], "the end")
+
+
+@test
+def not_even_a_daemon_steers_the_prompt(stage):
+    with false_daemon(stage.path("s"), HOSTILE_ENTRY):
+        t, s = shell(stage, env={"TTYLOCK_SOCKET": stage.path("s")})
+        s.has(r"^ttylock \(pts/0.*: \) 1 \(.* 1, 0 wait\)> $")
+        s.types("typed", "> typed $")
+        assert s.screen.cursor.x == len(s.line())
+        assert s.screen.title == "" and not re.search("\x1b(\\]0|\\[31m)|[\u202e\u2066\x9b]", t.shown)
+        s.types(CTRL_U, "> $")
+        leave(t, s)
 
 
 @test

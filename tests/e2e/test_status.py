@@ -3,18 +3,17 @@ the live screen, and its JSON against docs/status.schema.json."""
 import contextlib
 import copy
 import fcntl
+import json
 import os
 import re
 import signal
-import socket
 import struct
 import subprocess
 import termios
-import threading
 import time
 
 from harness import CRASH, TIMEOUT, TTYLOCK, main, test, until
-from rawclient import client, field, frame, lock_request
+from rawclient import HOSTILE_COMM, HOSTILE_ENTRY, client, false_daemon, lock_request
 from schema import SCHEMA, check_event, check_status, complaints
 
 COLUMNS = ["TERMINAL", "ID", "PLACE", "AGE", "PID", "REASON", "COMMAND", "TEXT", "UID", "USER",
@@ -87,6 +86,9 @@ def columns_that_tell_of_trees(stage):
     until(lambda: len(rows(stage, "-n")) == 2, "a nested holder")
     top, below = (row.split() for row in rows(stage, "-rno", "ID,PLACE,UNDER"))
     assert top[1:] == ["holds", below[0]] and below[1:] == ["below", "-"], (top, below)
+    tree = stage.ttylock("status", "--tree").stdout
+    assert re.search(rf"  {top[0]} HOLDS: ", tree), tree
+    assert re.search(rf"  {below[0]} HOLDS below: ", tree), tree
     assert len(check_status(stage.ttylock("status", "-J").stdout)["terminals"][0]["below"]) == 1
     release(nested)
     assert holder
@@ -187,34 +189,27 @@ def hostile_names_are_harmless(stage):
 @test
 def not_even_a_daemon_steers_the_readers_terminal(stage):
     """Whatever it says: the real one cleans all texts before."""
-    bad = b"\x1b]0;owned\x07 \xc2\x9b31m\nrow\r\xff" + "\u202e".encode()
-    entry = (field(1, 1) + field(2, 1) + field(4, b") 1 (\x1b") + field(6, 2) + field(7, bad) +
-             field(9, b"\x1b[31m") + field(13, b"/dev/pts/0\x1b[2J"))
-    answers = [frame(2, field(1, 1) + field(2, 1)),
-               frame(10, field(1, 1) + field(2, entry)) + frame(10, field(1, 1) + field(3, 1))]
-
-    def serve(server):
-        with contextlib.suppress(OSError):
-            while True:
-                peer, _ = server.accept()
-                with peer:
-                    for answer in answers:
-                        peer.recv(1024)
-                        peer.sendall(answer)
-                    peer.recv(1024)
-
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(stage.path("s"))
-        server.listen()
-        thread = threading.Thread(target=serve, args=(server,), daemon=True)
-        thread.start()
+    with false_daemon(stage.path("s"), HOSTILE_ENTRY):
         for args in ([], ["-r"], ["-o", ",".join(COLUMNS)], ["--tree"]):
             out = stage.ttylock("status", *args, env={"TTYLOCK_SOCKET": stage.path("s")})
             assert out.returncode == 0 and "owned" in out.stdout, out
             assert all(c.isprintable() for c in out.stdout.replace("\n", "")), (args, out.stdout)
             assert out.stdout.count("\n") == 2, out.stdout
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(TIMEOUT)
+        screen = stage.spawn(TTYLOCK, "status", "--watch",
+                             env={"TTYLOCK_SOCKET": stage.path("s"), "TERM": "xterm", "NO_COLOR": "1"})
+        screen.expect("owned.*owned")
+        screen.send("q")
+        assert screen.finish() == 0
+        plain = re.sub(r"\x1b\[(\?\d+[hl]|H|J|K)", "", screen.shown)
+        assert all(c.isprintable() for c in re.sub(r"[\r\n]", "", plain)), plain
+        lines = Lines(stage, env={"TTYLOCK_SOCKET": stage.path("s")})
+        told = lines.process.stdout.readline() + lines.process.stdout.readline()
+        assert "owned" in told and all(c.isprintable() for c in told.replace("\n", "")), told
+        lines.close()
+        out = stage.ttylock("status", "--json", env={"TTYLOCK_SOCKET": stage.path("s")})
+        assert all(c.isprintable() for c in out.stdout.replace("\n", "")), out.stdout
+        holder = json.loads(out.stdout)["terminals"][0]["holder"]
+        assert holder["subject_comm"] == HOSTILE_COMM.decode(), "it is all there"
 
 
 @test
@@ -280,6 +275,8 @@ def the_tree(stage):
     assert any(re.fullmatch(rf"[|`]-- crash \({waiters[0]['subject_pid']}\)  \d+ waits \(1\): .*",
                             r) for r in marked), tree
     assert "ttylock" not in "".join(tree[1:]), "our own helpers are not drawn"
+    asker = stage.requests()[0]["pid"]
+    assert asker != pid and len(rows(stage, "-n", "--pid", asker)) == 1, "who asks counts as well"
     only = stage.ttylock("status", "--tree", "--pid", pid)
     assert only.returncode == 0 and only.stdout.startswith(f"crash ({pid})  "), only
     assert stage.ttylock("status", "--tree", "--tty", "/dev/null").returncode == 1
@@ -345,6 +342,20 @@ def leaving_the_live_screen(stage):
 
 
 @test
+def the_screen_leaves_the_modes_as_they_were(stage):
+    for keys, status in (("q", 0), ("\x03", 130)):
+        t = stage.spawn("/bin/sh", "-c", f"trap : INT; {TTYLOCK} status --watch; echo left $?; read x",
+                        env={"TERM": "xterm"})
+        t.expect("no daemon runs")
+        until(lambda shown=t: "-echo" in shown.modes(), "it reads keys")
+        t.send(keys)
+        t.expect(f"left {status}\r\n")
+        assert t.is_sane(), t.modes()
+        t.sendline("")
+        t.finish()
+
+
+@test
 def keys_are_not_needed(stage):
     screen = stage.spawn("/bin/sh", "-c", f"exec {TTYLOCK} status --watch </dev/null",
                          env={"TERM": "xterm"})
@@ -360,9 +371,9 @@ def keys_are_not_needed(stage):
 # --- events ----------------------------------------------------------------------------
 
 class Lines:
-    def __init__(self, stage, *args):
+    def __init__(self, stage, *args, env=None):
         self.process = subprocess.Popen([TTYLOCK, "status", "--watch", "--json", *map(str, args)],
-                                        env=stage.env, stdin=subprocess.DEVNULL,
+                                        env={**stage.env, **(env or {})}, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, text=True)
 
     def next(self):

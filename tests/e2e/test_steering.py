@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 from harness import CRASH, TIMEOUT, TTYLOCK, is_alive, main, test, until
+from rawclient import HOSTILE_ENTRY, client, false_daemon, lock_request
 from users import OURS, THEIRS, as_user, open_daemon, somebody
 
 
@@ -205,6 +206,30 @@ def cancel_by_pid(stage):
 
 
 @test
+def one_process_with_many_requests(stage):
+    """By its pid: what waits, in the order in which it was asked, and nothing that holds."""
+    t, other = hold(stage), stage.spawn("sleep", "1000")
+    a, id_a = queue_up(stage, t, "exec", "--", "true")
+    with client(stage, terminal_of(other), terminal_of(t)) as s:
+        s.sendall(b"".join(lock_request(n, terminal=n > 1) for n in range(1, 5)))
+        until(lambda: len(stage.status()["terminals"]) == 2, "it holds one")
+
+        def queue():
+            waiters, = (x["waiters"] for x in stage.status()["terminals"]
+                        if x["terminal"] == terminal_of(t))
+            return [w["task"]["id"] if w["pid"] == os.getpid() else w["id"] for w in waiters]
+
+        until(lambda: len(queue()) == 4, "it waits for the other")
+        line(stage.ttylock("next", "--pid", os.getpid()), 0)
+        assert queue() == [2, 3, 4, id_a]
+        line(stage.ttylock("cancel", "--pid", os.getpid()), 0)
+        assert queue() == [id_a] and len(stage.status()["terminals"]) == 2
+    t.sendeof()
+    assert t.finish() == 0
+    ended(a, 0)
+
+
+@test
 def a_cancelled_crash_ends_as_without_us(stage):
     stage.expect_plain(["sh", "-c", f"{CRASH} abort"], 134)
     t = stage.sh(f"{CRASH} segv & {CRASH} abort; echo \"status $?\"; wait $!; echo \"status $?\"")
@@ -319,7 +344,32 @@ def a_released_crash_ends_as_without_us(stage):
     assert t.shown.count("taken from pid") == 1
 
 
+@test
+def release_asks_harmlessly(stage):
+    with false_daemon(stage.path("s"), HOSTILE_ENTRY):
+        second = stage.spawn(TTYLOCK, "release", "--force", env={"TTYLOCK_SOCKET": stage.path("s")})
+        second.expect(r"Take .* from \) 1 \(.* \(pid 1\): .*owned.*\? \[y/N\] ")
+        assert all(c.isprintable() for c in second.after), second.after
+        second.sendline("n")
+        assert second.finish() == 1
+
+
 # --- skip ----------------------------------------------------------------------------
+
+@test
+def skip_is_for_one_reason(stage):
+    t = hold(stage, "--why", "here")
+    with client(stage, terminal_of(t)) as s:
+        for n, reason in ((1, 3), (2, 1), (3, 2), (4, 3)):
+            s.sendall(lock_request(n, b"here", reason=reason))
+        _, waiters = stage.until_waiting(4)
+        assert [w["reason"] for w in waiters] == ["command", "breakpoint", "crash", "command"]
+        out = stage.ttylock("skip")
+        assert out.returncode == 0 and out.stdout == "2 cancelled\n", out
+        assert [w["reason"] for w in stage.requests()[1]] == ["breakpoint", "crash"]
+    t.sendeof()
+    assert t.finish() == 0
+
 
 @test
 def skip_those_alike(stage):

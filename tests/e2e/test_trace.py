@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from harness import CRASH, ROOT, TIMEOUT, TTYLOCK, is_alive, main, test, until
-from rawclient import client, field, frame, lock_request
+from rawclient import HOSTILE_ENTRY, client, false_daemon, field, frame, lock_request
 from schema import complaints
 from users import OURS, as_user, open_daemon, somebody
 
@@ -208,6 +208,14 @@ def the_commands_end_is_its_own(stage):
         with open(path, encoding="utf-8") as f:
             trace = Trace(f.read())
         assert trace.instants() == ["trace begins", "daemon found", "trace ends"], trace.events
+    # The file is done when the command's end is told.
+    for _ in range(5):
+        t = subprocess.Popen([TTYLOCK, "trace", "-o", path, "--", "true"], env=stage.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, start_new_session=True)
+        assert t.wait(TIMEOUT) == 0
+        with open(path, encoding="utf-8") as f:
+            Trace(f.read())
     # It cannot be killed with its file half done, and leaves nobody behind.
     t = stage.spawn(TTYLOCK, "trace", "-o", path, "--", TTYLOCK, "exec", "--", "cat")
     until(lambda: stage.requests()[0], "a holder")
@@ -405,6 +413,11 @@ def hostile_names(stage):
     assert any(n.startswith(") 1 (") for n in trace.names.values()), trace.names
     t.sendeof()
     t.finish()
+    with false_daemon(stage.path("s"), HOSTILE_ENTRY):
+        out = stage.ttylock("trace", "-o", "-", "-w", "0.2", env={"TTYLOCK_SOCKET": stage.path("s")})
+        assert out.returncode == 0 and "owned" in out.stdout, out
+        assert all(c.isprintable() for c in out.stdout.replace("\n", "")), out.stdout
+        assert len(Trace(out.stdout).of(name="holds", ph="B")) == 1
 
 
 @test
