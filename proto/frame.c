@@ -4,17 +4,40 @@
 #include <pb_decode.h>
 #include <pb_encode.h>
 
+/* Tag and length of the one field of an Envelope. */
+#define FIELD_HEAD_MAX 8
+
+/* What kind of message a field of the Envelope is; NULL: none. They are all messages
+ * and numbered from 1 without a gap, so it is found by its number. nanopb itself would
+ * walk along all of them, and measure each message before it writes it. */
+static const pb_msgdesc_t *kind_find(uint32_t tag)
+{
+	const pb_msgdesc_t *all = ttylock_Envelope_fields;
+
+	return tag >= 1 && tag <= all->field_count && all->field_count == all->largest_tag
+		   ? all->submsg_info[tag - 1]
+		   : NULL;
+}
+
 ssize_t frame_encode(const ttylock_Envelope *e, uint8_t *buf, size_t size)
 {
-	size_t body;
+	uint8_t body[FRAME_BODY_MAX], head[FIELD_HEAD_MAX];
+	const pb_msgdesc_t *kind = kind_find(e->which_body);
+	pb_ostream_t b = pb_ostream_from_buffer(body, sizeof(body));
+	pb_ostream_t h = pb_ostream_from_buffer(head, sizeof(head));
 
-	if (!pb_get_encoded_size(&body, ttylock_Envelope_fields, e))
+	if (!kind)
 		return -EINVAL;
-	if (body > FRAME_BODY_MAX)
+	if (!pb_encode(&b, kind, &e->body))
+		return pb_get_encoded_size(&(size_t){0}, kind, &e->body) ? -EMSGSIZE : -EINVAL;
+	pb_encode_tag(&h, PB_WT_STRING, e->which_body);
+	pb_encode_varint(&h, b.bytes_written);
+	if (h.bytes_written + b.bytes_written > FRAME_BODY_MAX)
 		return -EMSGSIZE;
 
 	pb_ostream_t out = pb_ostream_from_buffer(buf, size);
-	if (!pb_encode_varint(&out, body) || !pb_encode(&out, ttylock_Envelope_fields, e))
+	if (!pb_encode_varint(&out, h.bytes_written + b.bytes_written) ||
+	    !pb_write(&out, head, h.bytes_written) || !pb_write(&out, body, b.bytes_written))
 		return -EMSGSIZE;
 	return (ssize_t)out.bytes_written;
 }
@@ -36,6 +59,25 @@ static ssize_t header_decode(const uint8_t *buf, size_t len, size_t *body)
 	return (buf[1] & 0x80) || *body > FRAME_BODY_MAX ? -EMSGSIZE : 2;
 }
 
+/* As everybody writes it, the Envelope is one field and nothing else. */
+static bool body_decode(const uint8_t *buf, size_t len, ttylock_Envelope *e)
+{
+	pb_istream_t in = pb_istream_from_buffer(buf, len);
+	const pb_msgdesc_t *kind = NULL;
+	pb_wire_type_t type;
+	uint32_t tag, size;
+	bool eof;
+
+	if (pb_decode_tag(&in, &type, &tag, &eof) && type == PB_WT_STRING)
+		kind = kind_find(tag);
+	if (kind && pb_decode_varint32(&in, &size) && size == in.bytes_left) {
+		e->which_body = (pb_size_t)tag;
+		return pb_decode(&in, kind, &e->body);
+	}
+	in = pb_istream_from_buffer(buf, len);
+	return pb_decode(&in, ttylock_Envelope_fields, e) && e->which_body != 0;
+}
+
 ssize_t frame_decode(const uint8_t *buf, size_t len, ttylock_Envelope *e)
 {
 	size_t body;
@@ -46,8 +88,5 @@ ssize_t frame_decode(const uint8_t *buf, size_t len, ttylock_Envelope *e)
 	if (len - (size_t)head < body)
 		return 0;
 
-	pb_istream_t in = pb_istream_from_buffer(buf + head, body);
-	if (!pb_decode(&in, ttylock_Envelope_fields, e) || e->which_body == 0)
-		return -EPROTO;
-	return head + (ssize_t)body;
+	return body_decode(buf + head, body, e) ? head + (ssize_t)body : -EPROTO;
 }

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <pb_encode.h>
+
 #include "frame.h"
 
 static void text_fill(char *s, size_t size)
@@ -265,6 +267,39 @@ static void small_buffer_is_an_error(void **state)
 		assert_int_equal(frame_encode(&e, out, (size_t)size), -EMSGSIZE);
 }
 
+/* Neither direction is nanopb's own: its bytes are. */
+static void bytes_are_those_of_the_envelope(void **state)
+{
+	(void)state;
+	for (pb_size_t kind = FIRST_KIND; kind <= LAST_KIND; kind++) {
+		ttylock_Envelope full = largest(kind), bare = {.which_body = kind};
+		const ttylock_Envelope *each[] = {&full, &bare};
+
+		for (int i = 0; i < 2; i++) {
+			uint8_t ours[FRAME_MAX], plain[FRAME_MAX];
+			pb_ostream_t out = pb_ostream_from_buffer(plain, sizeof(plain));
+
+			assert_true(pb_encode_ex(
+			    &out, ttylock_Envelope_fields, each[i], PB_ENCODE_DELIMITED));
+			assert_int_equal(
+			    frame_encode(each[i], ours, sizeof(ours)), out.bytes_written);
+			assert_memory_equal(ours, plain, out.bytes_written);
+		}
+	}
+}
+
+/* Of an Envelope with two messages the last one counts. */
+static void last_of_two_messages_counts(void **state)
+{
+	static const uint8_t bytes[] = {8, 0x0a, 2, 0x08, 1, 0x32, 2, 0x08, 5};
+	ttylock_Envelope e;
+
+	(void)state;
+	assert_int_equal(frame_decode(bytes, sizeof(bytes), &e), sizeof(bytes));
+	assert_int_equal(e.which_body, ttylock_Envelope_lock_release_tag);
+	assert_int_equal(e.body.lock_release.request, 5);
+}
+
 /* Whatever the bytes, the decoder takes no more than there are. */
 static void random_bytes(void **state)
 {
@@ -302,6 +337,8 @@ int main(void)
 	    cmocka_unit_test(field_too_long_is_refused),
 	    cmocka_unit_test(unknown_fields_are_skipped),
 	    cmocka_unit_test(small_buffer_is_an_error),
+	    cmocka_unit_test(bytes_are_those_of_the_envelope),
+	    cmocka_unit_test(last_of_two_messages_counts),
 	    cmocka_unit_test(random_bytes),
 	};
 
