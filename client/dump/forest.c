@@ -3,9 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/procfs.h"
@@ -221,14 +223,30 @@ int forest_of_tree(struct forest *f, pid_t root)
 	return r;
 }
 
+/* Whether a terminal of that process with the same number is another one: each
+ * container may have pseudo terminals of its own. */
+static bool is_elsewhere(pid_t pid)
+{
+	char path[64];
+	struct stat theirs, ours;
+
+	snprintf(path, sizeof(path), "/proc/%d/root/dev/pts", (int)pid);
+	return stat(path, &theirs) == 0 && stat("/dev/pts", &ours) == 0 &&
+	       theirs.st_dev != ours.st_dev;
+}
+
 int forest_of_terminal(struct forest *f, unsigned device)
 {
+	unsigned major = device >> 8 & 0xfff;
+	bool is_pseudo = major >= UNIX98_PTY_SLAVE_MAJOR &&
+			 major < UNIX98_PTY_SLAVE_MAJOR + UNIX98_PTY_MAJOR_COUNT;
 	struct census c;
 
 	*f = (struct forest){0};
 	int r = census_take(&c);
 	for (size_t i = 0; r == 0 && i < c.count; i++)
-		c.all[i].chosen = c.all[i].tty == (int)device;
+		c.all[i].chosen =
+		    c.all[i].tty == (int)device && !(is_pseudo && is_elsewhere(c.all[i].pid));
 	if (r == 0)
 		r = forest_plant(f, &c);
 	free(c.all);

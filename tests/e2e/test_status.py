@@ -12,7 +12,7 @@ import subprocess
 import termios
 import time
 
-from harness import CRASH, TIMEOUT, TTYLOCK, main, test, until
+from harness import CRASH, Skip, TIMEOUT, TTYLOCK, main, test, until
 from rawclient import HOSTILE_COMM, HOSTILE_ENTRY, client, false_daemon, lock_request
 from schema import SCHEMA, check_event, check_status, complaints
 
@@ -289,6 +289,45 @@ def the_tree(stage):
     assert f"cat ({cat})  " in stage.ttylock("status", "--tree").stdout, "exec's command is marked"
     out = stage.ttylock("status", "--tree", "--pid", 2**31 - 1)
     assert out.returncode == 125 and "no such process" in out.stderr, out
+    release(t)
+
+
+ELSEWHERE = """
+import fcntl, os, sys, termios
+path = ''
+while path != sys.argv[1]:
+    master, slave = os.openpty()
+    path = os.ttyname(slave)
+os.setsid()
+fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+print('ready', flush=True)
+sys.stdin.read()
+"""
+
+
+@test
+def a_containers_terminal_of_the_same_number(stage):
+    if os.geteuid() != 0:
+        raise Skip("only root can mount a devpts")
+    t = hold(stage)
+    script = ("mount -t devpts -o newinstance,ptmxmode=666 devpts /dev/pts && "
+              "{ [ -L /dev/ptmx ] || mount --bind /dev/pts/ptmx /dev/ptmx; } && exec \"$@\"")
+    other = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh",
+                              "/usr/bin/python3", "-c", ELSEWHERE, terminal_of(t)], env=stage.env,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+    try:
+        if other.stdout.readline() != "ready\n":
+            raise Skip(f"no devpts of our own: {other.stderr.read().strip()}")
+        with open(f"/proc/{other.pid}/stat", encoding="ascii") as f:
+            theirs = f.read().rpartition(")")[2].split()[4]
+        with open(f"/proc/{t.pid}/stat", encoding="ascii") as f:
+            assert f.read().rpartition(")")[2].split()[4] == theirs, "the same number"
+        tree = stage.ttylock("status", "--tree").stdout
+        assert "cat (" in tree and f"({other.pid})" not in tree, tree
+    finally:
+        other.kill()
+        other.communicate()
     release(t)
 
 
