@@ -24,7 +24,7 @@
  * much lie and only waits is dropped. One that holds a terminal is kept, for it
  * may be stopped: what its requests can still bring is bounded by their number.
  * A long answer that it asked for does not count. */
-#define OUTBOX_HARD (2u * 1024 * 1024)
+#define OUTBOX_HARD (512u * 1024)
 /* Of what a dead process has left in its socket. */
 #define LAST_WORDS 64
 

@@ -19,7 +19,7 @@
 #define POLICY_TERMINALS_MAX 4096u
 #define POLICY_WATCHERS_MAX  1024u
 /* Bytes that lie unread, of all connections. */
-#define POLICY_BYTES_MAX (128u * 1024 * 1024)
+#define POLICY_BYTES_MAX (64u * 1024 * 1024)
 
 /* One part in this many of each total is for root alone. */
 #define POLICY_ROOT_RESERVE 16u

@@ -8,6 +8,7 @@
 #include <wctype.h>
 
 #include "../dump/requests.h"
+#include "../lib/procfs.h"
 
 /* What a flexible column keeps at least when the screen is narrow. */
 #define FLEXIBLE_MIN 8
@@ -20,6 +21,14 @@ struct column {
 	bool open; /* told of other users' requests too */
 	void (*value)(const struct listing_row *row, char *out, size_t size);
 };
+
+bool entry_is_stopped(const ttylock_Entry *e)
+{
+	struct procfs_stat ps;
+
+	return e->position == 0 && e->pid > 0 && procfs_stat(e->pid, &ps) == 0 &&
+	       (ps.state == 'T' || ps.state == 't');
+}
 
 /* --- the columns ------------------------------------------------------------ */
 
@@ -38,7 +47,10 @@ VALUE(id_value)
 VALUE(place_value)
 {
 	if (row->entry.position == 0)
-		snprintf(out, size, "%s", row->below ? "below" : "holds");
+		snprintf(out, size, "%s",
+		    row->below			    ? "below"
+		    : entry_is_stopped(&row->entry) ? "stopped"
+						    : "holds");
 	else
 		snprintf(out, size, "%u", (unsigned)row->entry.position);
 }
@@ -127,8 +139,8 @@ VALUE(tree_value)
 static const struct column all[] = {
     {"TERMINAL", "the terminal", 0, true, terminal_value},
     {"ID", "the request's number", RIGHT, false, id_value},
-    {"PLACE", "holds, below (a nested holder), or the place in the queue", RIGHT, true,
-	place_value},
+    {"PLACE", "holds, stopped (a holder), below (a nested one), or the place in the queue", RIGHT,
+	true, place_value},
     {"AGE", "since it was asked", RIGHT, false, age_value},
     {"PID", "the process that it is for", RIGHT, false, pid_value},
     {"REASON", "breakpoint, crash or command", 0, false, reason_value},

@@ -1,8 +1,8 @@
 /* columns: requests as a table in lslocks' manner.
  *
  * Pure but for the locale, which says how wide a character is and whether it can
- * be shown. Whatever is in a text, it comes out as one line that steers nobody's
- * terminal.
+ * be shown, and for a look at whether a holder is stopped. Whatever is in a text, it comes out as
+ * one line that steers nobody's terminal.
  */
 #ifndef TTYLOCK_COLUMNS_H
 #define TTYLOCK_COLUMNS_H
@@ -38,5 +38,9 @@ void columns_help(FILE *out);
 /* Writes text as it can be shown; at most `width` columns of it (0: all). Returns
  * how many. */
 unsigned put_harmless(FILE *out, const char *text, unsigned width);
+
+/* Whether it holds the terminal, and its process stands still (stopped, or in a
+ * debugger): whoever waits for it may have to do something. */
+bool entry_is_stopped(const ttylock_Entry *e);
 
 #endif

@@ -10,12 +10,16 @@ static json_t *json_request(const ttylock_Entry *e)
 {
 	if (e->hidden)
 		return json_pack("{s:b, s:i}", "hidden", 1, "position", (int)e->position);
-	return json_pack("{s:I, s:i, s:I, s:o, s:{s:o, s:I}, s:s, s:o, s:i, s:o, s:i, s:f}", "id",
+	json_t *request = json_pack(
+	    "{s:I, s:i, s:I, s:o, s:{s:o, s:I}, s:s, s:o, s:i, s:o, s:i, s:f}", "id",
 	    (json_int_t)e->id, "pid", (int)e->pid, "uid", (json_int_t)e->uid, "comm",
 	    json_text(e->comm), "task", "name", json_text(e->task.name), "id",
 	    (json_int_t)e->task.id, "reason", reason_name(e->reason), "text", json_text(e->text),
 	    "subject_pid", (int)e->subject_pid, "subject_comm", json_text(e->subject_comm),
 	    "position", (int)e->position, "age_s", (double)e->age_ms / 1000);
+	if (entry_is_stopped(e))
+		json_object_set_new(request, "stopped", json_true());
+	return request;
 }
 
 static json_t *terminal_of(json_t *terminals, const char *path)

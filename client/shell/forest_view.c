@@ -60,9 +60,10 @@ static void put_mark(char *out, size_t size, const struct listing_row *row)
 
 	snprintf(place, sizeof(place), "waits (%u)", (unsigned)e->position);
 	snprintf(out, size, "  %llu %s: %s: %s", (unsigned long long)e->id,
-	    e->position	 ? place
-	    : row->below ? "HOLDS below"
-			 : "HOLDS",
+	    e->position		  ? place
+	    : row->below	  ? "HOLDS below"
+	    : entry_is_stopped(e) ? "HOLDS, stopped"
+				  : "HOLDS",
 	    reason_name(e->reason), e->text);
 }
 

@@ -12,9 +12,9 @@ import subprocess
 import time
 
 from harness import BUILD, Skip, TIMEOUT, is_alive, main, test, until
-from wire import (CANCELLED, DENIED, ERROR, FORCE_RELEASE, GRANTED, LOCK_CANCEL, LOCK_STATUS, QUEUED,
-                  QUOTA, RELEASED, SERVE_FIRST, TERMINAL, Daemon, Wire, frame, in_child,
-                  lock_request, HELLO, STATUS_QUERY, LOCK_RELEASE)
+from wire import (CANCELLED, DENIED, ERROR, FORCE_RELEASE, GRANTED, HELLO, LOCK_CANCEL,
+                  LOCK_RELEASE, LOCK_STATUS, QUEUED, RELEASED, SERVE_FIRST, STATUS_QUERY, TERMINAL,
+                  Daemon, Wire, frame, in_child, lock_request)
 
 OURS, THEIRS = 4711, 4712
 
@@ -72,11 +72,13 @@ def try_everything(path, tty_name, held, waiting):
         w = Wire(path, fd)
         w.socket.sendall(lock_request())
         kind, fields = w.receive()
-        got[name] = (kind, fields[3]) if kind == LOCK_STATUS else (fields[1], w.expect(LOCK_STATUS)[3])
+        got[name] = (kind, fields[3]) if kind == LOCK_STATUS else \
+            (fields[1], w.expect(LOCK_STATUS)[3])
         w.close()
     w = Wire(path)
     for name, kind, request in (("cancel", LOCK_CANCEL, waiting), ("force", FORCE_RELEASE, held),
-                                ("first", SERVE_FIRST, waiting), ("cancel held", LOCK_CANCEL, held)):
+                                ("first", SERVE_FIRST, waiting),
+                                ("cancel held", LOCK_CANCEL, held)):
         w.send(kind, {2 if kind == LOCK_CANCEL else 1: request})
         kind, fields = w.receive()
         got[name] = (kind, fields.get(1))
@@ -90,8 +92,8 @@ def a_stranger_may_nothing_and_root_everything(stage):
     need_root()
     master, tty = pty_of(OURS)
     with Daemon(stage) as d:
-        ours = in_child_that_stays(lambda: [Wire(d.path, tty)], OURS)
-        ours.ask("lock")
+        ours = Child(lambda: Wire(d.path, tty), OURS)
+        ours.lock()
         root = Wire(d.path)
         held, = (e[1] for e in root.status())
         waiter = Wire(d.path, tty)
@@ -163,7 +165,7 @@ def the_commands_of_a_stranger(stage):
 
 
 class Child:
-    """Connections that a child of another user has."""
+    """A child of another user that has a connection, and asks when it is told to."""
 
     def __init__(self, make, uid):
         self.ours, theirs = socket.socketpair()
@@ -174,14 +176,14 @@ class Child:
                 os.setgroups([])
                 os.setresgid(uid, uid, uid)
                 os.setresuid(uid, uid, uid)
-                wires = make()
+                wire = make()
                 while theirs.recv(16):
-                    theirs.send(b"%d" % wires[0].lock()[3])
+                    theirs.send(b"%d" % wire.lock()[3])
             finally:
                 os._exit(0)
         theirs.close()
 
-    def ask(self, _what):
+    def lock(self):
         self.ours.send(b"lock")
         assert int(self.ours.recv(16)) == GRANTED
 
@@ -189,10 +191,6 @@ class Child:
         self.ours.close()
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-
-
-def in_child_that_stays(make, uid):
-    return Child(make, uid)
 
 
 # --- one daemon for each terminal -------------------------------------------------------------

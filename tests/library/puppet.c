@@ -185,8 +185,8 @@ static void interrupt_by_signal(struct line *l)
 static void start_alarm(struct line *l)
 {
 	struct sigaction sa = {.sa_handler = on_alarm};
-	int ms = atoi(l->word[1]);
-	struct timeval tv = {ms / 1000, ms % 1000 * 1000};
+	long us = (long)(atof(l->word[1]) * 1000);
+	struct timeval tv = {us / 1000000, us % 1000000};
 
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &(struct itimerval){tv, tv}, NULL);
