@@ -14,7 +14,8 @@
 #include "text.h"
 
 #define LINE_MAX_BYTES 1024
-/* Lines a second that peers may cause; the rest is counted. */
+/* Lines a second that peers may cause, of warnings and of all else: many locks
+ * must not hide that one was refused. The rest is counted. */
 #define LINES_PER_SECOND 200
 
 static enum log_level log_max = LOG_LEVEL_INFO;
@@ -97,10 +98,10 @@ static void line_put(enum log_level level, const char *line, const struct log_ki
 }
 
 /* Whether one more line may go out in this second. */
-static bool rate_allows(void)
+static bool rate_allows(enum log_level level)
 {
 	static time_t second;
-	static unsigned lines;
+	static unsigned lines[LOG_LEVEL_DEBUG + 1];
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -108,7 +109,8 @@ static bool rate_allows(void)
 		unsigned missing = suppressed;
 
 		second = now.tv_sec;
-		lines = suppressed = 0;
+		suppressed = 0;
+		memset(lines, 0, sizeof(lines));
 		if (missing > 0) {
 			const struct log_kind_row *row = log_kind_row(LOG_KIND_SUPPRESSED);
 			char line[64];
@@ -117,7 +119,7 @@ static bool rate_allows(void)
 			line_put(row->level, line, row, NULL);
 		}
 	}
-	if (lines++ < LINES_PER_SECOND)
+	if (lines[level]++ < LINES_PER_SECOND)
 		return true;
 	suppressed++;
 	return false;
@@ -127,7 +129,7 @@ static bool wanted(enum log_level level)
 {
 	if (level > log_max)
 		return false;
-	return level == LOG_LEVEL_ERROR || level == LOG_LEVEL_DEBUG || rate_allows();
+	return level == LOG_LEVEL_ERROR || level == LOG_LEVEL_DEBUG || rate_allows(level);
 }
 
 __attribute__((format(printf, 3, 0))) static void vlog(

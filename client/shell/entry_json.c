@@ -5,6 +5,7 @@
 
 #include "../dump/json.h"
 #include "../dump/requests.h"
+#include "columns.h"
 
 static json_t *json_request(const ttylock_Entry *e)
 {

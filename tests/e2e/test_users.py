@@ -427,7 +427,8 @@ def twenty_thousand_connections_of_one(stage):
             assert took[197] < 1 and took[-1] < 5, took[-5:]
             assert cycles(d.path, 1, 0)  # and root's
             log = d.log()
-            assert re.search(rf"over the quota: pid \d+ \([^)]*\), uid {THEIRS}, connections", log)
+            assert re.search(rf"over the quota: pid \d+ \([^)]*\), uid {THEIRS}, connections", log), \
+                log[-2000:]
             assert len(log.splitlines()) < 2000  # of thousands of refusals
         # When they have gone it has forgotten them.
         until(lambda: d.descriptors() < 30, "the end of all connections")
