@@ -44,10 +44,13 @@ void log_init(enum log_level level)
 
 static void line_to_stderr(const char *line)
 {
-	char clean[LINE_MAX_BYTES];
+	char clean[LINE_MAX_BYTES], text[LINE_MAX_BYTES + 16];
 
 	text_clean(clean, sizeof(clean), line, strlen(line));
-	dprintf(STDERR_FILENO, "ttylockd: %s\n", clean);
+	int n = snprintf(text, sizeof(text), "ttylockd: %s\n", clean);
+	/* One call, where dprintf(3) looks at the file as well. */
+	if (write(STDERR_FILENO, text, (size_t)n) < 0)
+		return; /* nobody to tell */
 }
 
 static void who_to_journal(struct journal_entry *entry, const struct cred *who, const char *pid,
