@@ -181,7 +181,10 @@ static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttyloc
 	text_clean(k->task_name, sizeof(k->task_name), r->task.name, sizeof(r->task.name));
 	text_clean(k->text, sizeof(k->text), r->text, sizeof(r->text));
 	k->subject_pid = subject;
-	cred_comm(k->subject_pid, k->subject_comm, sizeof(k->subject_comm));
+	if (subject == c->cred.pid)
+		memcpy(k->subject_comm, c->cred.comm, sizeof(k->subject_comm));
+	else
+		cred_comm(subject, k->subject_comm, sizeof(k->subject_comm));
 	k->asked = broker_now();
 	return k;
 }
