@@ -16,8 +16,6 @@
 #include "store.h"
 #include "text.h"
 
-static const struct timeval grace = {ABSENT_GRACE_S, 0};
-
 struct absent {
 	struct caller caller;
 	struct event died;
@@ -31,6 +29,7 @@ struct absents {
 	struct usages *usages;
 	struct absent *first; // owns
 	struct event *tick;
+	struct timeval grace;
 	uint64_t last_caller;
 	bool told; /* who holds and is missed */
 };
@@ -390,7 +389,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	overdue_end(set);
 	returned_free(set);
 	if (set->first)
-		event_add(set->tick, &grace);
+		event_add(set->tick, &set->grace);
 }
 
 /* --- making ------------------------------------------------------------ */
@@ -422,14 +421,16 @@ static void terminals_serve(struct broker *b)
 	}
 }
 
-struct absents *absents_new(struct event_base *base, struct broker *broker, struct usages *usages)
+struct absents *absents_new(
+    struct event_base *base, struct broker *broker, struct usages *usages, int grace)
 {
 	unsigned holders = 0, waiters = 0;
 	struct absents *set = calloc(1, sizeof(*set));
 	if (!set)
 		return NULL;
 
-	*set = (struct absents){.base = base, .broker = broker, .usages = usages};
+	*set =
+	    (struct absents){.base = base, .broker = broker, .usages = usages, .grace = {grace, 0}};
 	set->tick = evtimer_new(base, on_tick, set);
 	if (!set->tick ||
 	    (broker->ledger && (!terminals_read(set) || !requests_read(set, &holders, &waiters)))) {
@@ -447,7 +448,7 @@ struct absents *absents_new(struct event_base *base, struct broker *broker, stru
 		log_event(&(struct log_event){.kind = LOG_KIND_RESTORED, .note = note});
 	}
 	if (set->first)
-		event_add(set->tick, &grace);
+		event_add(set->tick, &set->grace);
 	return set;
 }
 

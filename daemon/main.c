@@ -14,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "absent.h"
 #include "endpoint.h"
 #include "ledger.h"
 #include "log.h"
@@ -35,6 +36,7 @@
 
 static const char help[] =
     "Usage: ttylockd [--socket PATH] [--on-demand] [--ready-fd N] [--log-level LEVEL]\n"
+    "                [--reclaim-grace SECS]\n"
     "\n"
     "Lets processes take a terminal in turn. Started by ttylock where none runs.\n"
     "\n"
@@ -44,6 +46,9 @@ static const char help[] =
     "  --ready-fd N       write one byte there: R when it serves, B when another\n"
     "                     daemon serves that socket already\n"
     "  --log-level LEVEL  error, warning, info (default) or debug\n"
+    "  --reclaim-grace SECS\n"
+    "                     how long those who waited may take to come back after the\n"
+    "                     daemon was restarted (default: 10)\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 ended, or another daemon serves; 1 failed; 64 usage error.\n";
@@ -51,7 +56,7 @@ static const char help[] =
 struct options {
 	const char *socket;
 	bool on_demand;
-	int ready_fd;
+	int ready_fd, grace;
 	enum log_level level;
 };
 
@@ -78,21 +83,33 @@ static int number_parse(const char *s)
 	return (int)n;
 }
 
+static int seconds_parse(const char *s)
+{
+	char *end;
+	errno = 0;
+	long n = strtol(s, &end, 10);
+
+	if (errno || end == s || *end || n < 0 || n > 86400)
+		usage_error("--reclaim-grace: not a number of seconds: %s", s);
+	return (int)n;
+}
+
 static void options_parse(int argc, char **argv, struct options *o)
 {
-	enum { SOCKET = 256, ON_DEMAND, READY_FD, LOG_LEVEL, HELP, VERSION };
+	enum { SOCKET = 256, ON_DEMAND, READY_FD, LOG_LEVEL, GRACE, HELP, VERSION };
 	static const struct option longs[] = {
 	    {"socket", required_argument, NULL, SOCKET},
 	    {"on-demand", no_argument, NULL, ON_DEMAND},
 	    {"ready-fd", required_argument, NULL, READY_FD},
 	    {"log-level", required_argument, NULL, LOG_LEVEL},
+	    {"reclaim-grace", required_argument, NULL, GRACE},
 	    {"help", no_argument, NULL, HELP},
 	    {"version", no_argument, NULL, VERSION},
 	    {0},
 	};
 	int c;
 
-	*o = (struct options){.ready_fd = -1, .level = LOG_LEVEL_INFO};
+	*o = (struct options){.ready_fd = -1, .grace = ABSENT_GRACE_S, .level = LOG_LEVEL_INFO};
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		switch (c) {
@@ -108,6 +125,9 @@ static void options_parse(int argc, char **argv, struct options *o)
 		case LOG_LEVEL:
 			if (!log_level_parse(optarg, &o->level))
 				usage_error("--log-level: unknown level: %s", optarg);
+			break;
+		case GRACE:
+			o->grace = seconds_parse(optarg);
 			break;
 		case HELP:
 			fputs(help, stdout);
@@ -289,7 +309,12 @@ int main(int argc, char **argv)
 	endpoint_get(&options, &endpoint);
 	char path[sizeof(endpoint.path) + sizeof(".ledger")];
 	struct ledger *ledger = ledger_get(&endpoint, path, sizeof(path));
-	struct server *server = server_new(endpoint.listener, options.on_demand, ledger);
+	struct server *server = server_new(&(struct server_options){
+	    .listener = endpoint.listener,
+	    .on_demand = options.on_demand,
+	    .ledger = ledger,
+	    .grace = options.grace,
+	});
 	if (!server)
 		fatal("cannot start");
 	store_clear();

@@ -277,21 +277,21 @@ static void events_free(struct server *s)
 		event_base_free(s->base);
 }
 
-struct server *server_new(int listener, bool on_demand, struct ledger *ledger)
+struct server *server_new(const struct server_options *o)
 {
 	uint32_t terminals;
 	struct server *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
 
-	s->listener = listener;
-	s->on_demand = on_demand;
+	s->listener = o->listener;
+	s->on_demand = o->on_demand;
 	limits_set(s, &terminals);
 	s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	if (!events_new(s) ||
-	    broker_init(&s->broker, &peer_ops, ledger, POLICY_REQUESTS_MAX, terminals) < 0) {
+	    broker_init(&s->broker, &peer_ops, o->ledger, POLICY_REQUESTS_MAX, terminals) < 0) {
 		events_free(s);
 		if (s->reserve >= 0)
 			close(s->reserve);
@@ -300,7 +300,7 @@ struct server *server_new(int listener, bool on_demand, struct ledger *ledger)
 		return NULL;
 	}
 	peers_init(&s->peers, s->base, &s->broker, &s->usages, peer_freed, s);
-	s->absents = absents_new(s->base, &s->broker, &s->usages);
+	s->absents = absents_new(s->base, &s->broker, &s->usages, o->grace);
 	if (!s->absents) {
 		server_free(s);
 		errno = ENOMEM;

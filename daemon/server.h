@@ -12,10 +12,15 @@ struct server;
 
 struct ledger;
 
-/* listener: a listening Unix stream socket, non-blocking. on_demand: end soon
- * after the last connection. ledger: what is to outlive us, or NULL; must outlive the
- * server. NULL, with errno set, when it cannot be made. */
-struct server *server_new(int listener, bool on_demand, struct ledger *ledger);
+struct server_options {
+	int listener;	       /* a listening Unix stream socket, non-blocking */
+	bool on_demand;	       /* end soon after the last connection */
+	struct ledger *ledger; // what is to outlive us, and the server; NULL: nothing
+	int grace;	       /* seconds for waiters to come back after a restart */
+};
+
+/* NULL, with errno set, when it cannot be made. */
+struct server *server_new(const struct server_options *o);
 
 /* Until SIGTERM, SIGINT, or the end of an on-demand server. 0 or -errno. */
 int server_run(struct server *s);
