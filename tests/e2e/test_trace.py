@@ -208,14 +208,6 @@ def the_commands_end_is_its_own(stage):
         with open(path, encoding="utf-8") as f:
             trace = Trace(f.read())
         assert trace.instants() == ["trace begins", "daemon found", "trace ends"], trace.events
-    # The file is done when the command's end is told.
-    for _ in range(5):
-        t = subprocess.Popen([TTYLOCK, "trace", "-o", path, "--", "true"], env=stage.env,
-                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, start_new_session=True)
-        assert t.wait(TIMEOUT) == 0
-        with open(path, encoding="utf-8") as f:
-            Trace(f.read())
     # It cannot be killed with its file half done, and leaves nobody behind.
     t = stage.spawn(TTYLOCK, "trace", "-o", path, "--", TTYLOCK, "exec", "--", "cat")
     until(lambda: stage.requests()[0], "a holder")
@@ -223,6 +215,27 @@ def the_commands_end_is_its_own(stage):
     until(lambda: open(path, encoding="utf-8").read().endswith("\n]\n"), "the tracer's end")
     with open(path, encoding="utf-8") as f:
         assert Trace(f.read()).of(name="holds", ph="E")
+
+
+@test
+def the_file_is_whole_before_the_end_is_told(stage):
+    path, go = stage.path("trace.json"), stage.path("go")
+    os.mkfifo(go)
+    t = subprocess.Popen([TTYLOCK, "trace", "-o", path, "--", "cat", go], env=stage.env,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, start_new_session=True)
+    tracer, = until(lambda: [p for p in stage.named("ttylock") if p != t.pid and os.getsid(p) == p],
+                    "the tracer")
+    with open(go, "w", encoding="ascii"):
+        os.kill(tracer, signal.SIGSTOP)
+    until(lambda: not stage.named("cat"), "the command's end")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        t.wait(0.3)  # for nothing: it has no file to show yet
+        raise AssertionError("it has ended before its tracer")
+    os.kill(tracer, signal.SIGCONT)
+    assert t.wait(TIMEOUT) == 0
+    with open(path, encoding="utf-8") as f:
+        Trace(f.read())
 
 
 @test
