@@ -4,7 +4,7 @@
 DEPS = gcc clang libclang-rt-14-dev afl++ make pkg-config libevent-dev libnanopb-dev nanopb \
 	protobuf-compiler libreadline-dev libjansson-dev libdw-dev libsystemd-dev libcmocka-dev \
 	gdb python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++ \
-	debhelper lintian
+	debhelper lintian systemd systemd-container dbus libpam-systemd
 
 # What `make bench` compares with and counts with, besides.
 BENCH_DEPS = redis-server etcd-server elfutils strace
@@ -26,6 +26,11 @@ zshdir  ?= $(prefix)/share/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,
 fishdir ?= $(prefix)/share/fish/vendor_completions.d
 # Once installed there: `journalctl --update-catalog`.
 catalogdir ?= $(prefix)/lib/systemd/catalog
+# systemd looks in each of these below /usr and /usr/local.
+unitdir     ?= $(prefix)/lib/systemd/system
+userunitdir ?= $(prefix)/lib/systemd/user
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 # Where ttylock looks for what it preloads: ../lib/ttylock from its own place.
 helpdir := $(prefix)/lib$(multiarch)/ttylock
 
@@ -156,7 +161,9 @@ installed := $(bindir)/ttylock $(sbindir)/ttylockd \
 	$(helpdir)/libttylock-preload.so $(incdir)/ttylock.h \
 	$(foreach m,$(MANUALS),$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(FUNCTIONS:%=$(mandir)/man3/%.3) \
-	$(bashdir)/ttylock $(zshdir)/_ttylock $(fishdir)/ttylock.fish $(catalogdir)/ttylock.catalog
+	$(bashdir)/ttylock $(zshdir)/_ttylock $(fishdir)/ttylock.fish $(catalogdir)/ttylock.catalog \
+	$(foreach d,$(unitdir) $(userunitdir),$(d)/ttylockd.socket $(d)/ttylockd.service) \
+	$(sysusersdir)/ttylock.conf $(tmpfilesdir)/ttylock.conf
 
 install: all
 	install -d $(sort $(dir $(installed:%=$(DESTDIR)%)))
@@ -176,6 +183,13 @@ install: all
 	install -m 644 $(BUILD)/completions/ttylock.bash $(DESTDIR)$(bashdir)/ttylock
 	install -m 644 $(BUILD)/completions/_ttylock $(DESTDIR)$(zshdir)/
 	install -m 644 $(BUILD)/completions/ttylock.fish $(DESTDIR)$(fishdir)/
+	install -m 644 systemd/system/ttylockd.socket $(DESTDIR)$(unitdir)/
+	install -m 644 systemd/user/ttylockd.socket $(DESTDIR)$(userunitdir)/
+	sed 's|@sbindir@|$(sbindir)|' systemd/system/ttylockd.service.in >$(DESTDIR)$(unitdir)/ttylockd.service
+	sed 's|@sbindir@|$(sbindir)|' systemd/user/ttylockd.service.in >$(DESTDIR)$(userunitdir)/ttylockd.service
+	chmod 644 $(DESTDIR)$(unitdir)/ttylockd.service $(DESTDIR)$(userunitdir)/ttylockd.service
+	install -m 644 systemd/ttylock.sysusers $(DESTDIR)$(sysusersdir)/ttylock.conf
+	install -m 644 systemd/ttylock.tmpfiles $(DESTDIR)$(tmpfilesdir)/ttylock.conf
 	install -m 644 systemd/ttylock.catalog $(DESTDIR)$(catalogdir)/
 
 uninstall:

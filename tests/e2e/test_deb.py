@@ -18,7 +18,13 @@ PACKAGES = {
         /usr/share/man/man7/ttylock.7.gz
         /usr/share/zsh/vendor-completions/_ttylock""",
     "ttylockd": """
+        /lib/systemd/system/ttylockd.service
+        /lib/systemd/system/ttylockd.socket
         /usr/lib/systemd/catalog/ttylock.catalog
+        /usr/lib/systemd/user/ttylockd.service
+        /usr/lib/systemd/user/ttylockd.socket
+        /usr/lib/sysusers.d/ttylock.conf
+        /usr/lib/tmpfiles.d/ttylock.conf
         /usr/sbin/ttylockd
         /usr/share/man/man8/ttylockd.8.gz""",
     "libttylock0": """
@@ -170,7 +176,7 @@ def every_file_is_in_its_package_with_its_mode(stage):
 def the_programs_are_hardened_and_depend_on_what_they_use(stage):
     needs_packaging()
     programs = [p for root in unpacked(stage).values() for p in paths_below(root)
-                if not os.path.islink(p) and re.search(r"bin/|\.so", p)]
+                if not os.path.islink(p) and re.search(r"bin/|\.so(\.|$)", p)]
     assert len(programs) == 4, programs
     for path in programs:
         shown = sh(["readelf", "-W", "-d", "-l", "-h", path])

@@ -13,6 +13,12 @@ usr/lib/libttylock.so -> libttylock.so.0
 usr/lib/libttylock.so.0 -> libttylock.so.VERSION
 usr/lib/libttylock.so.VERSION
 usr/lib/pkgconfig/ttylock.pc
+usr/lib/systemd/system/ttylockd.service
+usr/lib/systemd/system/ttylockd.socket
+usr/lib/systemd/user/ttylockd.service
+usr/lib/systemd/user/ttylockd.socket
+usr/lib/sysusers.d/ttylock.conf
+usr/lib/tmpfiles.d/ttylock.conf
 usr/lib/systemd/catalog/ttylock.catalog
 usr/lib/ttylock/libttylock-preload.so
 usr/sbin/ttylockd
@@ -95,11 +101,36 @@ def every_file_is_in_its_place(stage):
         program = "/bin/" in name or "/sbin/" in name
         assert mode == (0o755 if program else 0o644), (name, oct(mode))
         # Neither the place it is put together in nor the one it was built in.
-        if "/lib/pkgconfig" in name or "/share/" in name:
+        if "/lib/pkgconfig" in name or "/share/" in name or "/systemd/" in name:
             with open(path) as f:
                 text = f.read()
             assert root not in text and ROOT not in text, name
-            assert not re.search(r"@\w+@", text), name
+            assert not re.search(r"@[a-z]+@", text), name
+
+
+@test
+def the_units_start_the_daemon_that_was_installed(stage):
+    root = install(stage)
+    for manager in ("system", "user"):
+        with open(f"{root}{PREFIX}/lib/systemd/{manager}/ttylockd.service") as f:
+            program, = re.findall(r"^ExecStart=(\S+)", f.read(), re.M)
+        assert program == f"{PREFIX}/sbin/ttylockd" and os.access(root + program, os.X_OK), program
+
+
+@test
+def the_units_go_where_they_are_told_to_go(stage):
+    """As a packager would have it."""
+    directories = {"unitdir": "/etc/u", "userunitdir": "/etc/v", "sysusersdir": "/etc/s",
+                   "tmpfilesdir": "/etc/t", "sbindir": "/opt/sbin"}
+    make(stage, "install", *(f"{k}={v}" for k, v in directories.items()))
+    root = stage.path("root")
+    assert files_below(root + "/etc") == ["s/ttylock.conf", "t/ttylock.conf", "u/ttylockd.service",
+                                          "u/ttylockd.socket", "v/ttylockd.service",
+                                          "v/ttylockd.socket"]
+    with open(root + "/etc/u/ttylockd.service") as f:
+        assert "\nExecStart=/opt/sbin/ttylockd\n" in f.read()
+    make(stage, "uninstall", *(f"{k}={v}" for k, v in directories.items()))
+    assert files_below(root) == []
 
 
 @test

@@ -1,0 +1,110 @@
+"""The units as they are installed: valid for systemd, and as exposed as they must be."""
+import json
+
+from harness import *
+
+# Of ten, in tenths. What is left: AF_UNIX; /proc and the users of others, which the
+# daemon must see; the host's root directory; the clock's device, read-only.
+EXPOSURE_MAX = 5
+MANAGERS = ("system", "user")
+
+
+def install(stage):
+    """The directory with the units of each manager; they name the daemon of the build tree."""
+    directories = {f"{'user' if m == 'user' else ''}unitdir": stage.path(m) for m in MANAGERS}
+    subprocess.run(["make", "--no-print-directory", "-o", "all", "install",
+                    f"BUILD={os.path.relpath(BUILD, ROOT)}", f"prefix={stage.path('usr')}",
+                    *(f"{k}={v}" for k, v in directories.items())],
+                   cwd=ROOT, env=stage.env, capture_output=True, check=True, timeout=60)
+    return {m: stage.path(m) for m in MANAGERS}
+
+
+def analyze(stage, *argv):
+    return subprocess.run(["systemd-analyze", "--no-pager", *argv], env=stage.env, text=True,
+                          capture_output=True, timeout=TIMEOUT)
+
+
+def properties(path):
+    """{section: {name: [values]}} of a unit file."""
+    found, section = {}, None
+    with open(path) as f:
+        for line in f.read().splitlines():
+            if line.startswith("["):
+                section = found.setdefault(line.strip("[]"), {})
+            elif line and line[0] not in "#;":
+                name, _, value = line.partition("=")
+                section.setdefault(name, []).append(value)
+    return found
+
+
+@test
+def systemd_finds_nothing_to_complain_about(stage):
+    for manager, directory in install(stage).items():
+        out = analyze(stage, "verify", "--man=no", *([] if manager == "system" else ["--user"]),
+                      f"{directory}/ttylockd.socket", f"{directory}/ttylockd.service")
+        ours = [line for line in out.stderr.splitlines() if "ttylock" in line]
+        assert out.returncode == 0 and not ours, out.stderr
+
+
+@test
+def the_exposure_is_at_most_half_a_point(stage):
+    unit = install(stage)["system"] + "/ttylockd.service"
+    out = analyze(stage, "security", "--offline=yes", f"--threshold={EXPOSURE_MAX}", unit)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert re.search(r"Overall exposure level for ttylockd.service: 0\.[0-5] ", out.stdout), out.stdout
+
+
+@test
+def what_is_left_exposed_is_known(stage):
+    unit = install(stage)["system"] + "/ttylockd.service"
+    out = analyze(stage, "security", "--offline=yes", "--json=short", unit)
+    left = {row["json_field"] for row in json.loads(out.stdout) if row["exposure"]}
+    assert left == {"RootDirectoryOrRootImage", "RestrictAddressFamilies_AF_UNIX", "ProtectProc",
+                    "PrivateUsers", "DeviceAllow"}, left
+
+
+@test
+def a_gap_would_be_seen(stage):
+    """The gate itself: the same unit with one protection less is above it."""
+    unit = install(stage)["system"] + "/ttylockd.service"
+    with open(unit) as f:
+        text = f.read()
+    assert "PrivateNetwork=yes\n" in text
+    with open(unit, "w") as f:
+        f.write(text.replace("PrivateNetwork=yes\n", ""))
+    out = analyze(stage, "security", "--offline=yes", f"--threshold={EXPOSURE_MAX}", unit)
+    assert out.returncode != 0, out.stdout
+
+
+@test
+def both_managers_keep_it_running(stage):
+    for manager, directory in install(stage).items():
+        service = properties(f"{directory}/ttylockd.service")
+        assert service["Unit"]["StartLimitIntervalSec"] == ["0"], manager
+        wanted = {"Type": "notify", "NotifyAccess": "main", "Restart": "always",
+                  "FileDescriptorStoreMax": "8192"}
+        assert wanted.items() <= {k: v[0] for k, v in service["Service"].items()}.items(), manager
+        assert "WatchdogSec" in service["Service"], manager
+        socket = properties(f"{directory}/ttylockd.socket")["Socket"]
+        assert socket["TriggerLimitIntervalSec"] == ["0"], manager
+        assert socket["SocketMode"] == ["0666" if manager == "system" else "0600"]
+
+
+@test
+def users_and_directories_are_valid(stage):
+    install(stage)
+    for tool, name in (("systemd-sysusers", "sysusers"), ("systemd-tmpfiles", "tmpfiles")):
+        root = stage.path("root-" + name)
+        os.makedirs(root + "/etc")
+        out = subprocess.run([tool, f"--root={root}", *(["--create"] if name == "tmpfiles" else []),
+                              f"{stage.path('usr')}/lib/{name}.d/ttylock.conf"],
+                             capture_output=True, text=True, timeout=TIMEOUT)
+        assert out.returncode == 0, out.stderr
+    with open(stage.path("root-sysusers") + "/etc/passwd") as f:
+        user, = [line.split(":") for line in f if line.startswith("ttylock:")]
+    assert user[6].strip() == "/usr/sbin/nologin" and int(user[2]) < 1000, user
+    made = os.stat(stage.path("root-tmpfiles") + "/run/ttylock")
+    assert made.st_mode & 0o7777 == 0o755 and made.st_uid == 0
+
+
+main()
