@@ -1,0 +1,363 @@
+"""The daemon as a service, under a real systemd: the system's for every user, and a
+user manager's. All tests run in one machine of their own (nspawn.py), in this order."""
+import functools
+import pwd
+import stat
+
+import harness
+import nspawn
+from harness import *
+from puppet import Puppet
+
+harness.TTYLOCK = TTYLOCK = "/usr/local/bin/ttylock"
+SOCKET = "/run/ttylock/ttylock.sock"
+UNIT, SOCKET_UNIT = "ttylockd.service", "ttylockd.socket"
+OPT = "/opt/ttylock-test"
+# What the sandbox refuses with an error would be worked around and stay unseen.
+DROP_IN = "[Service]\nSystemCallErrorNumber=\nSystemCallErrorNumber=kill\n"
+ALICE, BOB = "alice", "bob"
+
+
+def sh(command, check=True, **kwargs):
+    out = subprocess.run(command, shell=True, text=True, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         **{"timeout": TIMEOUT, **kwargs})
+    assert not check or out.returncode == 0, f"{command}: {out.returncode}\n{out.stdout}"
+    return out.stdout
+
+
+def make(*targets):
+    sh(f"make -C {ROOT} --no-print-directory -o all prefix=/usr/local {' '.join(targets)}")
+
+
+def ours():
+    """What there is of us in the file system."""
+    return set(sh("find /usr/local /etc /run /var/lib /home -xdev -name '*ttylock*' "
+                  "-not -path '/run/systemd/*'").split())
+
+
+@functools.cache
+def install():
+    """Once for all tests; returns what had been there before it."""
+    before = ours()
+    assert not before, before
+    make("install")
+    os.makedirs(f"/etc/systemd/system/{UNIT}.d")
+    with open(f"/etc/systemd/system/{UNIT}.d/strict.conf", "w") as f:
+        f.write(DROP_IN)
+    sh("systemd-sysusers ttylock.conf && systemd-tmpfiles --create ttylock.conf && systemctl daemon-reload")
+    os.mkdir(OPT)
+    sh(f"cp {PROGRAMS}/crash {PROGRAMS}/crowd {OPT}")
+    for name in (ALICE, BOB):
+        sh(f"useradd --create-home --shell /bin/sh {name}")
+        with open(f"/home/{name}/.gdbinit", "w") as f:
+            f.write("set pagination off\nset width 0\n")
+    return before
+
+
+def show(name, unit=UNIT, manager=""):
+    return sh(f"{manager or 'systemctl'} show --value -p {name} {unit}").strip()
+
+
+def main_pid():
+    return int(show("MainPID"))
+
+
+def service():
+    """The pid of the system's daemon, which is ready to be asked."""
+    install()
+    sh(f"systemctl enable --quiet --now {SOCKET_UNIT}")
+    sh(f"{TTYLOCK} status")
+    return until(lambda: show("ActiveState") == "active" and main_pid(), "the daemon")
+
+
+def daemons():
+    return [int(p) for p in sh("pgrep -x ttylockd", check=False).split()]
+
+
+def open_files(pid):
+    with open(f"/proc/{pid}/limits") as f:
+        return int(re.search(r"Max open files +\d+ +(\d+)", f.read())[1])
+
+
+def another(than):
+    """Waits until the service manager has started one in its place."""
+    def look():
+        pid = main_pid()
+        return pid if pid not in (0, than) and show("ActiveState") == "active" else None
+    return until(look, "another daemon")
+
+
+def journal(since=""):
+    return sh(f"journalctl --no-pager -o cat -u {UNIT} {since}")
+
+
+def run_as(stage, name, *argv, env=None):
+    """A command of that user on a pty that is that user's, as after a login."""
+    user = pwd.getpwnam(name)
+
+    def become():
+        os.fchown(0, user.pw_uid, -1)
+        os.initgroups(name, user.pw_gid)
+        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+
+    own = {"HOME": user.pw_dir, "USER": name, "XDG_RUNTIME_DIR": f"/run/user/{user.pw_uid}"}
+    t = stage.spawn(*argv, env={**own, **(env or {})}, cwd=user.pw_dir, preexec_fn=become)
+    stage.pids.add(t.pid)
+    return t
+
+
+def tty_of(t):
+    return os.readlink(f"/proc/{t.pid}/fd/0")
+
+
+def rows(stage, terminal):
+    """(holder, waiters) of that terminal, as root sees them."""
+    for entry in stage.status()["terminals"]:
+        if entry["terminal"] == terminal:
+            return entry["holder"], entry["waiters"]
+    return None, []
+
+
+# --- its start ------------------------------------------------------------------------------
+
+@test
+def the_first_client_starts_it(stage):
+    install()
+    assert not os.path.exists(SOCKET)
+    sh(f"systemctl enable --quiet --now {SOCKET_UNIT}")
+    directory = os.stat(os.path.dirname(SOCKET))
+    assert (stat.S_IMODE(directory.st_mode), directory.st_uid) == (0o755, 0)
+    assert stat.S_IMODE(os.stat(SOCKET).st_mode) == 0o666 and os.stat(SOCKET).st_uid == 0
+    assert show("ActiveState") == "inactive" and daemons() == []
+    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "exit")
+    t.finish()
+    pid = main_pid()
+    assert pid > 0 and daemons() == [pid]
+    assert stage.status()["daemon"]["pid"] == pid
+    assert stage.status()["daemon"]["socket"] == SOCKET
+    assert os.readlink(f"/proc/{pid}/exe") == "/usr/local/sbin/ttylockd"
+    assert show("StatusText") == "0 hold a terminal, 0 wait"
+
+
+@test
+def it_has_no_right(stage):
+    pid = service()
+    with open(f"/proc/{pid}/status") as f:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, (name, status[name])
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    own = pwd.getpwnam("ttylock")
+    assert status["Uid"].split() == [str(own.pw_uid)] * 4
+    assert status["Gid"].split() == [str(own.pw_gid)] * 4 and status["Groups"].strip() == str(own.pw_gid)
+    for namespace in ("net", "mnt", "ipc"):
+        assert os.readlink(f"/proc/{pid}/ns/{namespace}") != os.readlink(f"/proc/1/ns/{namespace}")
+    # As many as the unit says, unless the machine itself is kept lower.
+    assert open_files(pid) == min(65536, open_files(1))
+
+
+# --- its work, from within its sandbox ------------------------------------------------------
+
+@test
+def a_debugger_session(stage):
+    pid = service()
+    t = stage.spawn(TTYLOCK, "run", "--", f"{OPT}/crowd", "segv", "segv", "segv")
+    served = []
+    for left in (2, 1, 0):
+        b = t.banner()
+        until(lambda: len(rows(stage, tty_of(t))[1]) == left, f"{left} who wait")
+        holder, _ = rows(stage, tty_of(t))
+        assert holder["subject_pid"] == b["pid"] == t.debugged()
+        assert holder["comm"] == "ttylock" and holder["uid"] == 0
+        t.interrupt()
+        t.quit()
+        served.append(b["pid"])
+    assert t.finish() == 0
+    assert t.banners() == served and len(set(served)) == 3
+    assert rows(stage, tty_of(t) if is_alive(t.pid) else "") == (None, [])
+    assert daemons() == [pid]
+
+
+@test
+def every_user_has_the_same_daemon(stage):
+    """One holder for a terminal, whoever asks: its user, another, and root."""
+    pid = service()
+    sessions = [run_as(stage, name, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+                for name in (ALICE, BOB)]
+    for t in sessions:
+        assert t.banner()["pid"] == t.debugged()
+    alice, bob = map(tty_of, sessions)
+    uids = [rows(stage, tty)[0]["uid"] for tty in (alice, bob)]
+    assert uids == [pwd.getpwnam(name).pw_uid for name in (ALICE, BOB)]
+    busy = stage.ttylock("exec", "-n", "--", "true", env={"TTYLOCK_TTY": alice})
+    assert busy.returncode == 75, busy.stderr
+    waits = subprocess.Popen([TTYLOCK, "exec", "--", "echo", "root has it"], text=True,
+                             env={**stage.env, "TTYLOCK_TTY": alice}, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, start_new_session=True)
+    _, (waiter,) = until(lambda: (r := rows(stage, alice))[1] and r, "root waits for alice's")
+    assert waiter["uid"] == 0 and daemons() == [pid]
+    sessions[0].quit()
+    assert waits.communicate(timeout=TIMEOUT)[0] == "root has it\n" and waits.returncode == 0
+    sessions[1].quit()
+    assert [t.finish() for t in sessions] == [139, 139]
+    assert daemons() == [pid]
+
+
+@test
+def who_is_a_child_of_whom(stage):
+    """The daemon reads it from the /proc of processes that are not its user's."""
+    service()
+    parent = Puppet(stage, threads=2)
+    child = parent.fork()
+    assert child.ask("open", 0) == "0"
+    held = child.acquire()
+    assert parent.ask("idle", 50) == "ETIMEDOUT"
+    assert parent.ask("debug", child.pid) == "1"
+    child.ask("release", 0, held)
+    assert parent.ask("idle", -1) == "0"
+
+
+@test
+def a_terminal_by_its_general_name(stage):
+    """/dev/tty names none; the daemon looks for the node in a /dev of its own."""
+    service()
+    t = run_as(stage, ALICE, TTYLOCK, "exec", "--", "sleep", "1000",
+               env={"TTYLOCK_TTY": "/dev/tty"})
+    holder, _ = until(lambda: (r := rows(stage, tty_of(t)))[0] and r, "alice holds it")
+    assert holder["comm"] == "ttylock"
+    t.sendintr()
+    assert t.finish() == 130
+
+
+@test
+def its_dump_is_in_the_journal(stage):
+    pid = service()
+    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    b = t.banner()
+    sh(f"systemctl kill --signal=USR1 {UNIT}")
+    said = until(lambda: (text := journal()) and "dump: end" in text and text, "the dump")
+    assert f"for pid {b['pid']} (crash)" in said and "SIGUSR1: the stack:" in said, said
+    assert main_pid() == pid
+    t.quit()
+    assert t.finish() == 139
+
+
+# --- its end, and how it comes back ---------------------------------------------------------
+
+@test
+def stopped_it_comes_back_with_the_next_client(stage):
+    pid = service()
+    sh(f"systemctl stop {UNIT}")
+    assert show("ActiveState") == "inactive" and show("Result") == "success" and daemons() == []
+    assert os.path.exists(SOCKET)
+    t = run_as(stage, BOB, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    t.banner()
+    assert main_pid() not in (0, pid) and daemons() == [main_pid()]
+    t.quit()
+    assert t.finish() == 139
+
+
+@test
+def a_stuck_one_is_replaced(stage):
+    """By the watchdog, without anybody asking."""
+    pid = service()
+    os.kill(pid, signal.SIGSTOP)
+    service_again = another(pid)
+    assert not is_alive(pid)
+    assert "Watchdog timeout" in sh(f"journalctl --no-pager -o cat _PID=1 UNIT={UNIT}")
+    t = stage.spawn(TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    t.banner()
+    t.quit()
+    assert t.finish() == 139
+    assert daemons() == [service_again]
+
+
+@test
+def killed_twenty_times_in_a_row(stage):
+    """No limit says that it was often enough."""
+    pid = service()
+    for _ in range(20):
+        os.kill(pid, signal.SIGKILL)
+        pid = another(pid)
+    assert show("ActiveState", SOCKET_UNIT) == "active"
+    assert stage.status()["daemon"]["pid"] == pid
+
+
+@test
+def without_it_the_user_has_one_of_his_own(stage):
+    service()
+    sh(f"systemctl stop {SOCKET_UNIT} {UNIT}")
+    assert not os.path.exists(SOCKET) and daemons() == []
+    t = stage.spawn(TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    t.banner()
+    own, = daemons()
+    assert own != main_pid() and stage.status()["daemon"]["socket"] == stage.path("ttylock/ttylock.sock")
+    t.quit()
+    assert t.finish() == 139
+    until(lambda: daemons() == [], "its end")
+
+
+# --- the user manager's ---------------------------------------------------------------------
+
+def user_systemctl(name):
+    uid = pwd.getpwnam(name).pw_uid
+    return (f"setpriv --reuid={uid} --regid={uid} --init-groups env XDG_RUNTIME_DIR=/run/user/{uid} "
+            "systemctl --user")
+
+
+@test
+def a_user_managers_own(stage):
+    install()
+    sh(f"systemctl stop {SOCKET_UNIT} {UNIT}")
+    user = pwd.getpwnam(ALICE)
+    sh(f"loginctl enable-linger {ALICE} && systemctl start user@{user.pw_uid}.service")
+    systemctl = user_systemctl(ALICE)
+    sh(f"{systemctl} enable --quiet --now {SOCKET_UNIT}")
+    path = f"/run/user/{user.pw_uid}/ttylock/ttylock.sock"
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600 and os.stat(path).st_uid == user.pw_uid
+    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    assert daemons() == []
+    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    assert t.banner()["pid"] == t.debugged()
+    pid = int(show("MainPID", manager=systemctl))
+    assert daemons() == [pid] and os.stat(f"/proc/{pid}").st_uid == user.pw_uid
+    with open(f"/proc/{pid}/status") as f:
+        status = f.read()
+    assert re.search(r"^Seccomp:\t2$", status, re.M) and re.search(r"^NoNewPrivs:\t1$", status, re.M)
+    # Root finds it as well: one holder.
+    busy = stage.ttylock("exec", "-n", "--", "true", env={"TTYLOCK_TTY": tty_of(t)})
+    assert busy.returncode == 75, busy.stderr
+    assert daemons() == [pid]
+    t.quit()
+    assert t.finish() == 139
+
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: show("MainPID", manager=systemctl) not in ("0", str(pid)) and
+          show("ActiveState", manager=systemctl) == "active", "another one of hers")
+    pid = int(show("MainPID", manager=systemctl))
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: show("MainPID", manager=systemctl) not in ("0", str(pid)), "the watchdog")
+    sh(f"{systemctl} disable --quiet --now {SOCKET_UNIT} && {systemctl} stop {UNIT}")
+    assert not os.path.exists(path) and daemons() == []
+    sh(f"loginctl disable-linger {ALICE} && systemctl stop user@{user.pw_uid}.service")
+
+
+# --- the end --------------------------------------------------------------------------------
+
+@test
+def uninstalled_nothing_is_left(stage):
+    before = install()
+    sh(f"systemctl disable --quiet --now {SOCKET_UNIT} {UNIT}")
+    sh(f"rm -r /etc/systemd/system/{UNIT}.d")
+    make("uninstall")
+    sh("systemctl daemon-reload")
+    assert show("LoadState") == show("LoadState", SOCKET_UNIT) == "not-found"
+    left = ours() - before
+    assert left <= {"/run/ttylock"} and daemons() == [], left
+    assert os.listdir("/run/ttylock") == []
+    install.cache_clear()
+
+
+nspawn.main(__file__)
