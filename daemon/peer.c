@@ -25,6 +25,9 @@
  * may be stopped: what its requests can still bring is bounded by their number.
  * A long answer that it asked for does not count. */
 #define OUTBOX_HARD (512u * 1024)
+/* What the kernel keeps for a peer that does not read, out of our sight; it takes
+ * twice that. */
+#define KERNEL_BUFFER (32 * 1024)
 /* Of what a dead process has left in its socket. */
 #define LAST_WORDS 64
 
@@ -404,6 +407,7 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 	if (!p)
 		return -ENOMEM;
 
+	setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &(int){KERNEL_BUFFER}, sizeof(int));
 	event_assign(&p->readable, set->base, sock, EV_READ | EV_PERSIST, on_readable, p);
 	event_assign(&p->writable, set->base, sock, EV_WRITE, on_writable, p);
 	event_assign(&p->died, set->base, cred->pidfd, EV_READ, on_died, p);

@@ -8,13 +8,17 @@
 
 #include <stdbool.h>
 
+#include "ttylock.pb.h"
+
 struct caller;
 struct usage;
 
 /* NULL: of nobody that is known. */
 bool refusal_tell(struct usage *usage);
 
-/* Something a caller was refused, in words. */
+/* Something a caller was refused, in words; what he has too much of; a request. */
 void refusal_log(const struct caller *c, const char *note);
+void refusal_quota(const struct caller *c, const char *what);
+void refusal_code(const struct caller *c, ttylock_Code code);
 
 #endif

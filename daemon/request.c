@@ -35,13 +35,6 @@ static int hello(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 	return 0;
 }
 
-static void log_quota(const struct caller *c, const char *what)
-{
-	if (refusal_tell(c->usage))
-		log_event(
-		    &(struct log_event){.kind = LOG_KIND_QUOTA, .who = &c->cred, .note = what});
-}
-
 static const char *proof_text(int error)
 {
 	switch (error) {
@@ -82,24 +75,10 @@ static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envel
 		log_debug(
 		    "pid %d: terminal %u is %s", (int)c->cred.pid, n, c->terminals[n]->proof.path);
 	} else {
-		log_quota(c, "terminals");
+		refusal_quota(c, "terminals");
 		broker_error(b, c, ttylock_Code_ERROR_QUOTA, 0, "too many terminals");
 	}
 	return 0;
-}
-
-static const char *code_text(ttylock_Code code)
-{
-	switch (code) {
-	case ttylock_Code_ERROR_INVALID:
-		return "a field is out of its range";
-	case ttylock_Code_ERROR_TERMINAL:
-		return "it has shown no terminal of that number, or one that is dead";
-	case ttylock_Code_ERROR_DENIED:
-		return "not allowed";
-	default:
-		return "too many";
-	}
 }
 
 static void refuse(struct broker *b, struct caller *c, uint64_t number, ttylock_Code code)
@@ -107,9 +86,9 @@ static void refuse(struct broker *b, struct caller *c, uint64_t number, ttylock_
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
 
 	if (code == ttylock_Code_ERROR_QUOTA)
-		log_quota(c, "requests");
+		refusal_quota(c, "requests");
 	else
-		refusal_log(c, code_text(code));
+		refusal_code(c, code);
 	e.body.lock_status.request = number;
 	e.body.lock_status.state = ttylock_State_STATE_REFUSED;
 	e.body.lock_status.code = code;
@@ -341,7 +320,7 @@ static int status_query(struct broker *b, struct caller *c, const ttylock_Envelo
 		return 0;
 	}
 	if (usage_may_queue(c->usage) != POLICY_ALLOW) {
-		log_quota(c, "bytes that lie unread");
+		refusal_quota(c, "bytes that lie unread");
 		broker_error(b, c, ttylock_Code_ERROR_QUOTA, report->query, UNREAD);
 		return 0;
 	}
@@ -376,7 +355,7 @@ static int watch(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
 	(void)e;
 	if (broker_watch(b, c) < 0) {
-		log_quota(c, "watchers");
+		refusal_quota(c, "watchers");
 		broker_error(b, c, ttylock_Code_ERROR_QUOTA, 0, "too many watchers");
 	}
 	return 0;

@@ -18,23 +18,17 @@ import traceback
 
 from harness import (BUILD, ROOT, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until)
 from puppet import Puppet
-from wire import (DENIED, ERROR, FORCE_RELEASE, GRANTED, LOCK_STATUS, QUEUED, STATUS_QUERY,
-                  STATUS_REPORT, TERMINAL, Daemon, Wire, in_child, parse)
+from wire import (CLONE_NEWNS, CLONE_NEWPID, DENIED, ERROR, FORCE_RELEASE, GRANTED, LOCK_STATUS,
+                  QUEUED, STATUS_QUERY, STATUS_REPORT, TERMINAL, Daemon, Wire, call, in_child, libc,
+                  parse)
 
 OURS, THEIRS = 4711, 4712
-libc = ctypes.CDLL(None, use_errno=True)
 SWAPS = 100000 if os.path.basename(BUILD) == "build" else 10000
-CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
 
 
 def need_root():
     if os.geteuid() != 0:
         raise Skip("needs root: other users, namespaces")
-
-
-def call(function, *args):
-    if function(*args) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 # --- the page itself ----------------------------------------------------------------------
@@ -89,7 +83,9 @@ def a_huge_length_takes_no_room(stage):
                     w.socket.sendall(b"\xff\xff\xff\xff\x0f" + b"x" * 60000)
                 assert w.receive() is None
                 w.close()
-        assert d.rss() - before < 4096, (before, d.rss())
+        # A sanitizer keeps what was freed for a while.
+        most = 32768 if "ASAN_OPTIONS" in os.environ else 4096
+        assert d.rss() - before < most, (before, d.rss())
 
 
 @test
@@ -498,6 +494,8 @@ def a_set_user_id_program_ignores_the_environment(stage):
     os.chmod(program, 0o4755)
     with Daemon(stage) as d:
         env = {**stage.env, "TTYLOCK_SOCKET": d.path}
+        if "ASAN_OPTIONS" in env:  # its search for leaks needs ptrace, and may not
+            env["ASAN_OPTIONS"] += ":detect_leaks=0"
         for path, found in ((TTYLOCK, True), (program, False)):
             if found and subprocess.run(["setpriv", f"--reuid={OURS}", "--clear-groups", "test",
                                          "-x", path], check=False).returncode:

@@ -12,9 +12,9 @@ import subprocess
 import time
 
 from harness import BUILD, Skip, TIMEOUT, is_alive, main, test, until
-from wire import (CANCELLED, DENIED, ERROR, FORCE_RELEASE, GRANTED, HELLO, LOCK_CANCEL,
-                  LOCK_RELEASE, LOCK_STATUS, QUEUED, RELEASED, SERVE_FIRST, STATUS_QUERY, TERMINAL,
-                  Daemon, Wire, frame, in_child, lock_request)
+from wire import (CANCELLED, CLONE_NEWNS, DENIED, ERROR, FORCE_RELEASE, GRANTED, HELLO,
+                  LOCK_CANCEL, LOCK_RELEASE, LOCK_STATUS, QUEUED, RELEASED, SERVE_FIRST,
+                  STATUS_QUERY, TERMINAL, Daemon, Wire, call, frame, in_child, libc, lock_request)
 
 OURS, THEIRS = 4711, 4712
 
@@ -326,6 +326,46 @@ def none_is_started_where_the_service_answers(stage):
         finally:
             service.kill()
             service.wait(TIMEOUT)
+
+
+@test
+def everybody_finds_the_systems(stage):
+    """Where the system's daemon answers, users and root share it, and none is started."""
+    need_root()
+    if os.path.islink("/run") or not os.path.isdir("/run"):
+        raise Skip("no /run to cover")
+    ttylock = program(stage)
+
+    def in_a_system():
+        call(libc.unshare, CLONE_NEWNS)
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", "/run"], check=True)
+        os.mkdir("/run/ttylock", 0o755)
+        service = subprocess.Popen([os.path.join(os.path.dirname(ttylock), "ttylockd")],
+                                   env=stage.env, stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: os.path.exists("/run/ttylock/ttylock.sock"), "the socket")
+            held = []
+            for uid in (OURS, THEIRS, 0):
+                t = stage.spawn(ttylock, "exec", "--", "cat",
+                                preexec_fn=lambda who=uid: own_and(who))
+                t.sendline("mine")
+                t.expect(r"mine\r\nmine\r\n")
+                held.append(t)
+            status = stage.status()
+            assert status["daemon"]["socket"] == "/run/ttylock/ttylock.sock", status
+            assert sorted(e["holder"]["uid"] for e in status["terminals"]) == [0, OURS, THEIRS]
+            assert len(stage.named("ttylockd")) == 1 and service.poll() is None
+            for t in held:
+                t.sendeof()
+                assert t.finish() == 0
+            return True
+        finally:
+            service.kill()
+            service.wait(TIMEOUT)
+
+    assert in_child(in_a_system)
 
 
 def own_and(uid):

@@ -2,6 +2,7 @@
 the library would never send."""
 import array
 import contextlib
+import ctypes
 import os
 import pickle
 import re
@@ -19,6 +20,16 @@ STATUS_QUERY, STATUS_REPORT, WATCH, EVENT = range(9, 13)
 FORCE_RELEASE, ERROR, WAIT_IDLE, SERVE_FIRST = range(13, 17)
 QUEUED, GRANTED, RELEASED, CANCELLED, REFUSED = range(1, 6)
 BUSY, DEADLOCK, DENIED, TERMINAL, QUOTA = range(2, 7)
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
+
+
+def call(function, *args):
+    """A function of libc's, which returns less than 0 with errno set when it fails."""
+    if function(*args) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def varint(n):
