@@ -68,7 +68,8 @@ const char *open_error(int error)
 	case -ENOTTY:
 		return "no terminal: run it on one, or name one by TTYLOCK_TTY";
 	case -ENOENT:
-		return "no daemon answers and no ttylockd was found to start";
+		return "no daemon answers and no ttylockd was found to start: install it beside "
+		       "ttylock, or set TTYLOCK_SOCKET";
 	case -ECHILD:
 		return "ttylockd ended at once: ttylockd.log beside its socket says why";
 	case -EPROTONOSUPPORT:

@@ -2,11 +2,12 @@
 wait. And each subcommand's --help, wrong arguments and absent daemon."""
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 
-from harness import CRASH, TIMEOUT, TTYLOCK, is_alive, main, test, until
+from harness import CRASH, Skip, TIMEOUT, TTYLOCK, is_alive, main, test, until
 from rawclient import HOSTILE_ENTRY, client, false_daemon, lock_request
 from users import OURS, THEIRS, as_user, open_daemon, somebody
 
@@ -153,6 +154,23 @@ def no_daemon(stage):
     for args, status, pattern in ABSENT:
         line(stage.ttylock(*args), status, pattern)
     assert not os.path.exists(stage.path("ttylock")), "and none was started"
+
+
+@test
+def no_daemon_to_start(stage):
+    """Those that would start one, where there is none: what to do, in one line."""
+    os.mkdir(stage.path("alone"))
+    program = shutil.copy(TTYLOCK, stage.path("alone"))
+    if shutil.which("ttylockd", path="/usr/local/sbin:/usr/sbin:/usr/local/lib/ttylock"):
+        raise Skip("a ttylockd is installed")
+    what = r"no ttylockd was found to start: install it beside ttylock, or set TTYLOCK_SOCKET\r\n"
+    for args, status in ((["exec", "--", "true"], 125), (["debug", os.getpid()], 125),
+                         (["run", "--", "sh", "-c", "exit 7"], 7),
+                         (["trace", "-o", "/dev/null", "--", "sh", "-c", "exit 7"], 7)):
+        t = stage.spawn(program, *args)
+        assert t.finish() == status, (args, t.shown)
+        assert re.search(what, t.shown), (args, t.shown)
+        assert t.shown.count("no ttylockd was found") == t.shown.count("\n") == 1, (args, t.shown)
 
 
 @test
