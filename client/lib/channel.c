@@ -1,6 +1,7 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -44,11 +45,17 @@ static void set_up(void)
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
-static int open_socket(struct channel *c)
+static int new_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+int channel_open(struct channel *c)
 {
 	pthread_once(&channels.once, set_up);
 	pthread_mutex_lock(&channels.lock);
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	c->fd = new_socket();
+	c->len = 0;
 	int r = c->fd < 0 ? -errno : 0;
 	if (r == 0) {
 		c->next = channels.first;
@@ -129,16 +136,22 @@ static int connect_until(int fd, const struct sockaddr_un *addr, int64_t deadlin
 	return 0;
 }
 
+static int set_address(struct sockaddr_un *addr, const char *path)
+{
+	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(addr->sun_path))
+		return -ENAMETOOLONG;
+	strcpy(addr->sun_path, path);
+	return 0;
+}
+
 int channel_connect(struct channel *c, const char *path, int64_t deadline)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
-
-	c->len = 0;
-	int r = open_socket(c);
+	int r = set_address(&addr, path);
+	if (r == 0)
+		r = channel_open(c);
 	if (r < 0)
 		return r;
 	r = connect_until(c->fd, &addr, deadline);
@@ -146,6 +159,28 @@ int channel_connect(struct channel *c, const char *path, int64_t deadline)
 		r = check_listener(c->fd);
 	if (r < 0)
 		channel_close(c);
+	return r;
+}
+
+int channel_reconnect(struct channel *c, const char *path)
+{
+	struct sockaddr_un addr;
+
+	int r = set_address(&addr, path);
+	if (r < 0)
+		return r;
+	int fd = new_socket();
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		r = -errno;
+	else
+		r = check_listener(fd);
+	if (r == 0 && dup3(fd, c->fd, O_CLOEXEC) < 0)
+		r = -errno;
+	close(fd);
+	if (r == 0)
+		c->len = 0;
 	return r;
 }
 
@@ -178,17 +213,13 @@ static ssize_t send_some(int fd, const uint8_t *buf, size_t len, int passed)
 	return sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
-int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64_t deadline)
+int channel_send_bytes(
+    struct channel *c, const uint8_t *buf, size_t len, int passed, int64_t deadline)
 {
-	uint8_t buf[FRAME_MAX];
-	ssize_t len = frame_encode(e, buf, sizeof(buf));
-
-	if (len < 0)
-		return (int)len;
-	for (ssize_t sent = 0; sent < len;) {
-		ssize_t n = send_some(c->fd, buf + sent, (size_t)(len - sent), passed);
+	for (size_t sent = 0; sent < len;) {
+		ssize_t n = send_some(c->fd, buf + sent, len - sent, passed);
 		if (n >= 0) {
-			sent += n;
+			sent += (size_t)n;
 			passed = -1;
 		} else if (errno == EAGAIN) {
 			int r = wait_for(c->fd, POLLOUT, deadline);
@@ -200,6 +231,14 @@ int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64
 		}
 	}
 	return 0;
+}
+
+int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64_t deadline)
+{
+	uint8_t buf[FRAME_MAX];
+	ssize_t len = frame_encode(e, buf, sizeof(buf));
+
+	return len < 0 ? (int)len : channel_send_bytes(c, buf, (size_t)len, passed, deadline);
 }
 
 int channel_receive(struct channel *c, ttylock_Envelope *e, int64_t deadline)

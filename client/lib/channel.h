@@ -24,6 +24,15 @@ struct channel {
 int channel_connect(struct channel *c, const char *path, int64_t deadline);
 void channel_close(struct channel *c);
 
+/* A socket that is not connected yet. 0 or -errno. */
+int channel_open(struct channel *c);
+/* One try, which does not wait, to connect an open channel anew; the descriptor's
+ * number stays, and what had been received is dropped. Async-signal-safe. A fork()
+ * by another thread meanwhile would leave the child a copy: a lock of the caller's
+ * keeps it from that, or the connection is one that may be kept. 0; -EAGAIN: too
+ * many are about to; else as channel_connect(). */
+int channel_reconnect(struct channel *c, const char *path);
+
 /* *from is as if it had been closed afterwards; *to must be closed before. */
 void channel_move(struct channel *to, struct channel *from);
 
@@ -31,6 +40,9 @@ void channel_move(struct channel *to, struct channel *from);
  * (the other end is gone), -ETIMEDOUT, -EINTR, -EINVAL. A frame is sent whole
  * or the channel is of no more use. */
 int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64_t deadline);
+/* The same with frames that are encoded already. */
+int channel_send_bytes(
+    struct channel *c, const uint8_t *buf, size_t len, int passed, int64_t deadline);
 
 /* Receives one frame. 1 and *e; 0: none before the deadline; -ECONNRESET;
  * -EPROTO: not our protocol; -EINTR. */

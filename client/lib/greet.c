@@ -38,7 +38,7 @@ int greet_at(struct channel *c, const char *path, struct greeting *out, int64_t 
 		return r;
 	e.which_body = ttylock_Envelope_hello_tag;
 	e.body.hello.version = 1;
-	e.body.hello.tree = tree_of_environment();
+	e.body.hello.tree = out->tree = tree_of_environment();
 	r = channel_send(c, &e, -1, deadline);
 	if (r == 0)
 		r = channel_receive(c, &e, deadline) ?: -ETIMEDOUT;

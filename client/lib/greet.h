@@ -8,6 +8,7 @@
 
 struct greeting {
 	char socket[ADDRESS_MAX];
+	uint64_t tree; /* that we live below; 0: none */
 	ttylock_Welcome welcome;
 };
 

@@ -1,7 +1,6 @@
 #include "lock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -13,6 +12,9 @@
 #include "inherit.h"
 #include "sigint.h"
 #include "sync_point.h"
+
+/* How long a release waits for a daemon that comes back. */
+#define RELEASE_MS 2000
 
 /* --- asking --------------------------------------------------------------- */
 
@@ -52,22 +54,23 @@ static int fill_wish(ttylock_LockRequest *m, const struct ttylock_wish *wish)
 
 static int ask(struct ttylock *t, const struct ttylock_wish *wish, int news, uint64_t *idp)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
+	ttylock_LockRequest m = ttylock_LockRequest_init_zero;
 
 	if (t->terminal < 0)
 		return -ENOTTY;
-	e.which_body = ttylock_Envelope_lock_request_tag;
-	e.body.lock_request.terminal = (uint32_t)t->terminal;
-	int r = fill_wish(&e.body.lock_request, wish);
+	m.terminal = (uint32_t)t->terminal;
+	int r = fill_wish(&m, wish);
 	if (r < 0 || !wish->shield)
-		return r < 0 ? r : link_request(t->link, &e, t, news, idp);
+		return r < 0 ? r : link_request(t->link, &m, t, news, idp);
 	/* Up before the request leaves. */
+	if (!link_is_alive(t->link) && !link_revive(t->link))
+		return -ECONNRESET;
 	struct shield *s;
 	struct ttylock_status status;
 	r = sigint_shield(t, wish, news < 0 ? t->stir : news, &s);
 	if (r < 0)
 		return r;
-	r = link_request(t->link, &e, t, news, idp);
+	r = link_request(t->link, &m, t, news, idp);
 	if (r < 0) {
 		sigint_drop(s);
 		return r;
@@ -183,10 +186,10 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 
 /* --- ending --------------------------------------------------------------- */
 
-static int end_request(struct ttylock *t, uint64_t id, const ttylock_Envelope *e)
+static int end_request(struct ttylock *t, uint64_t id, int patience_ms)
 {
 	lock_give_terminal(t, id);
-	int r = link_end_request(t->link, t, id, e);
+	int r = link_end_request(t->link, t, id, deadline_in(patience_ms));
 	SYNC_POINT("request.ended-shielded");
 	/* After it: the shield covers the request to its end. */
 	sigint_unshield(t, id);
@@ -195,22 +198,14 @@ static int end_request(struct ttylock *t, uint64_t id, const ttylock_Envelope *e
 
 EXPORT int ttylock_release(struct ttylock *t, uint64_t id)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
-
-	e.which_body = ttylock_Envelope_lock_release_tag;
-	e.body.lock_release.request = id;
 	SYNC_POINT("release.begun");
-	return end_request(t, id, &e);
+	return end_request(t, id, RELEASE_MS);
 }
 
 EXPORT int ttylock_cancel(struct ttylock *t, uint64_t id)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
-
-	e.which_body = ttylock_Envelope_lock_cancel_tag;
-	e.body.lock_cancel.request = id;
 	SYNC_POINT("cancel.begun");
-	return end_request(t, id, &e);
+	return end_request(t, id, 0);
 }
 
 /* --- Ctrl-C --------------------------------------------------------------- */
@@ -233,12 +228,15 @@ EXPORT int ttylock_unshield(struct ttylock *t)
 
 static int poll_descriptor(const struct ttylock *t)
 {
-	struct epoll_event socket = {.events = EPOLLIN}, wake = {.events = EPOLLIN, .data.u32 = 1};
+	struct epoll_event link = {.events = EPOLLIN}, wake = {.events = EPOLLIN, .data.u32 = 1};
+	int of_link = link_pollable(t->link);
 
+	if (of_link < 0)
+		return -1;
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	if (epoll_ctl(fd, EPOLL_CTL_ADD, t->link->channel.fd, &socket) < 0 ||
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, of_link, &link) < 0 ||
 	    epoll_ctl(fd, EPOLL_CTL_ADD, t->wake, &wake) < 0) {
 		close(fd);
 		return -1;
@@ -274,11 +272,9 @@ EXPORT int ttylock_dispatch(struct ttylock *t, int timeout_ms)
 		}
 		if (timeout_ms == 0)
 			return 0;
-		struct pollfd p[] = {{.fd = t->link->channel.fd, .events = POLLIN},
-		    {.fd = t->wake, .events = POLLIN}};
-		int n = poll(p, 2, deadline_left(deadline));
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
+		r = link_poll(t->link, t->wake, deadline);
+		if (r < 0)
+			return r == -ETIMEDOUT ? 0 : r;
 	}
 }
 
@@ -296,24 +292,10 @@ int lock_last(struct ttylock *t, uint64_t id, ttylock_LockStatus *out)
 
 int lock_save(struct ttylock *t, uint64_t id, const uint8_t *saved, size_t len)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
-	ttylock_TerminalState *m = &e.body.terminal_state;
-
-	if (len > sizeof(m->saved.bytes))
-		return -EINVAL;
-	e.which_body = ttylock_Envelope_terminal_state_tag;
-	m->request = id;
-	m->saved.size = (pb_size_t)len;
-	memcpy(m->saved.bytes, saved, len);
-	return link_send(t->link, &e);
+	return link_save(t->link, t, id, saved, len);
 }
 
 int lock_watch(struct ttylock *t, void (*fn)(const ttylock_Event *event, void *arg), void *arg)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
-
-	t->link->on_event = fn;
-	t->link->on_event_arg = arg;
-	e.which_body = ttylock_Envelope_watch_tag;
-	return link_send(t->link, &e);
+	return link_watch(t->link, fn, arg);
 }

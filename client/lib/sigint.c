@@ -121,6 +121,8 @@ static void unclaim(const sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 
+/* While there is no daemon, one that is to be connected: the hook does that
+ * itself, should it be wanted. */
 static int connect_hook(struct link *l)
 {
 	struct channel fresh;
@@ -129,11 +131,14 @@ static int connect_hook(struct link *l)
 	if (is_open(&sigint_state.channel))
 		return link_is_alive(l) ? 0 : -ECONNRESET;
 	int r = link_connect_beside(l, &fresh, deadline_in(CONNECT_MS));
+	if (r == -ECONNRESET && link_is_alive(l))
+		r = channel_open(&fresh);
 	if (r < 0)
 		return r;
 	claim(&old);
 	channel_close(&sigint_state.channel);
 	channel_move(&sigint_state.channel, &fresh);
+	strcpy(sigint_state.socket, l->socket);
 	unclaim(&old);
 	return 0;
 }

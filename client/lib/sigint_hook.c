@@ -69,33 +69,64 @@ static void weigh(const ttylock_Entry *entry, const struct shield **found)
 	}
 }
 
-/* Asks the daemon who holds our terminals: 0, with one that is somebody's in
- * *found and the state's holder; -1: no answer, so nobody that counts. */
-static int ask_holder(const struct shield **found)
+/* A daemon may have been started anew, and one that is just coming may take a
+ * moment. 0 or -errno. */
+static int reconnect(int64_t deadline)
 {
 	struct channel *c = &sigint_state.channel;
 	ttylock_Envelope *e = &sigint_state.frame;
-	int64_t deadline = deadline_in(ANSWER_MS);
+	int r;
+
+	while ((r = channel_reconnect(c, sigint_state.socket)) < 0 && deadline_left(deadline) > 0)
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	if (r < 0)
+		return r;
+	memset(e, 0, sizeof(*e));
+	e->which_body = ttylock_Envelope_hello_tag;
+	e->body.hello.version = 1;
+	return channel_send(c, e, -1, deadline);
+}
+
+/* As ask_holder(); -ECONNRESET: that daemon is gone. */
+static int ask_once(const struct shield **found, int64_t deadline)
+{
+	struct channel *c = &sigint_state.channel;
+	ttylock_Envelope *e = &sigint_state.frame;
 
 	memset(e, 0, sizeof(*e));
 	e->which_body = ttylock_Envelope_status_query_tag;
 	e->body.status_query.query = ++sigint_state.queries;
-	if (c->fd < 0 || channel_send(c, e, -1, deadline) < 0)
-		return -1;
+	int r = channel_send(c, e, -1, deadline);
+	if (r < 0)
+		return r;
 	for (;;) {
-		int r = channel_receive(c, e, deadline);
+		r = channel_receive(c, e, deadline);
 		const ttylock_StatusReport *m = &e->body.status_report;
 		if (r == -EINTR)
 			continue;
 		if (r <= 0)
-			return -1;
+			return r < 0 ? r : -ETIMEDOUT;
 		if (e->which_body != ttylock_Envelope_status_report_tag ||
 		    m->query != sigint_state.queries)
-			continue; /* late, of a question before */
+			continue; /* late, of a question before; or Welcome */
 		if (m->last)
 			return 0;
 		weigh(&m->entry, found);
 	}
+}
+
+/* Asks the daemon who holds our terminals: 0, with one that is somebody's in
+ * *found and the state's holder; -errno: no answer, so nobody that counts. */
+static int ask_holder(const struct shield **found)
+{
+	int64_t deadline = deadline_in(ANSWER_MS);
+
+	if (sigint_state.channel.fd < 0)
+		return -ECONNRESET;
+	int r = ask_once(found, deadline);
+	if (r == -ECONNRESET && (r = reconnect(deadline)) == 0)
+		r = ask_once(found, deadline);
+	return r;
 }
 
 int sigint_claim(void)

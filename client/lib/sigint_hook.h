@@ -24,6 +24,7 @@ struct sigint_state {
 	int64_t presses[SIGINT_PRESSES]; /* when, in ms, the last ones */
 	/* A connection that nobody but the hook uses, once it is there. */
 	struct channel channel;
+	char socket[ADDRESS_MAX]; /* where it leads, also when the daemon is another one */
 	uint64_t queries;
 	/* With it, since the host's alternate stack may be small. */
 	ttylock_Envelope frame;

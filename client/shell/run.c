@@ -81,7 +81,7 @@ static void prepare_crash_handling(struct run *run)
 	int r = run->tty = terminal_open();
 
 	if (r >= 0)
-		r = ttylock_open(&run->lock, run->tty, TTYLOCK_START);
+		r = ttylock_open(&run->lock, run->tty, TTYLOCK_START | LINK_EAGER);
 	if (r < 0) {
 		complain(0, "running without crash handling: %s", open_error(r));
 		return;
@@ -161,7 +161,9 @@ static void end_if_idle(struct run *run)
 {
 	if (run->child || run->dumper)
 		return;
-	if (run->lock && ttylock_list(run->lock, 2000, is_of_tree, run) > 0)
+	int r = run->lock ? ttylock_list(run->lock, 2000, is_of_tree, run) : 0;
+	/* No answer is none: a daemon that comes back is asked again. */
+	if (r > 0 || (r < 0 && ttylock_fd(run->lock) >= 0 && !link_is_up(run->lock->link)))
 		return;
 	/* News of a holder's death is older than that list, but not read yet. */
 	if (run->lock && ttylock_dispatch(run->lock, 0) >= 0 && run->holder_died)
@@ -345,6 +347,12 @@ static void on_event(const ttylock_Event *event, void *arg)
 	struct run *run = arg;
 	char path[64];
 
+	/* Who has died with the daemon, or before the next one was asked? */
+	if (event->kind == ttylock_EventKind_EVENT_LOST) {
+		run->holder_died = true;
+		event_active(run->on_lock, EV_TIMEOUT, 0);
+		return;
+	}
 	bool ended = event->kind == ttylock_EventKind_EVENT_DIED ||
 		     (event->kind == ttylock_EventKind_EVENT_RELEASED && event->entry.under);
 	if (ended && event->entry.position == 0 &&
@@ -367,7 +375,7 @@ static void on_lock(evutil_socket_t fd, short what, void *arg)
 		run->on_lock = NULL;
 		ttylock_close(run->lock);
 		run->lock = NULL;
-		if (ttylock_open(&run->lock, run->tty, TTYLOCK_START) == 0)
+		if (ttylock_open(&run->lock, run->tty, TTYLOCK_START | LINK_EAGER) == 0)
 			watch_lock(run);
 	}
 	end_if_idle(run);

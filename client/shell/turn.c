@@ -40,8 +40,9 @@ static int take_interrupt(struct wait *w)
 {
 	struct ttylock_status s;
 
-	if (escapes(w) || ttylock_get_status(w->turn->lock, w->id, &s) < 0 ||
-	    s.state != TTYLOCK_QUEUED)
+	/* Also while the daemon is gone: nobody is known to have the terminal then. */
+	if (escapes(w) || !link_is_up(w->turn->lock->link) ||
+	    ttylock_get_status(w->turn->lock, w->id, &s) < 0 || s.state != TTYLOCK_QUEUED)
 		return -ECANCELED;
 	if (s.holder_pid)
 		complain(0, "Ctrl-C kept back: %s (pid %d) has the terminal: %s", s.holder_comm,

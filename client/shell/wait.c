@@ -1,13 +1,17 @@
 /* ttylock wait: until nobody holds or waits for the terminal. */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <string.h>
 
 #include "../lib/deadline.h"
+#include "../lib/outage.h"
 #include "command.h"
 #include "feed.h"
 #include "options.h"
 #include "place.h"
+
+#define RETRY_MS 50
 
 struct wait {
 	bool all;
@@ -45,20 +49,28 @@ static int wait_idle(struct wait *w, struct feed *f)
 
 static int wait_for(struct wait *w)
 {
+	int64_t back = 0; /* until when one that has gone may come back */
+
 	for (;;) {
 		struct feed f = {0};
 		int r = feed_open(&f, 0);
 
 		if (r == 0)
 			r = wait_idle(w, &f);
-		else if (r == -ENOENT) /* no daemon: then nothing is held */
-			return 0;
-		else
+		else if (r != -ENOENT)
 			return complain(EXIT_FAILED, "%s", open_error(r));
+		else if (deadline_left(back) == 0) /* no daemon: then nothing is held */
+			return 0;
+		else if (deadline_left(w->deadline) == 0)
+			r = -ETIMEDOUT;
+		else
+			poll(NULL, 0, RETRY_MS);
 		feed_close(&f);
 		if (r == -ETIMEDOUT)
 			return EXIT_TIMED_OUT;
-		if (r != -ECONNRESET && r != -EINTR)
+		if (r == -ECONNRESET)
+			back = deadline_in(OUTAGE_MS);
+		else if (r != -ENOENT && r != -EINTR)
 			return r < 0 ? complain(EXIT_FAILED, "wait: %s", strerror(-r)) : 0;
 	}
 }

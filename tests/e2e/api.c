@@ -39,16 +39,21 @@ static void say_state(const char *what, struct ttylock *t, uint64_t id)
 	fflush(stdout);
 }
 
-static struct ttylock *open_handle(void)
+static struct ttylock *open_with(unsigned flags)
 {
 	struct ttylock *t = NULL;
-	int r = ttylock_open(&t, -1, TTYLOCK_START);
+	int r = ttylock_open(&t, -1, flags);
 
 	if (r < 0) {
 		say("open", r);
 		exit(1);
 	}
 	return t;
+}
+
+static struct ttylock *open_handle(void)
+{
+	return open_with(TTYLOCK_START);
 }
 
 /* Dispatches until the request is not queued any more. */
@@ -277,7 +282,7 @@ static void ranges(void)
 	name[1] = '\0';
 	wish.reason = (enum ttylock_reason)4;
 	say("reason 4", ttylock_acquire(t, &wish, SOON, &id));
-	wish.reason = (enum ttylock_reason)-1;
+	wish.reason = (enum ttylock_reason) - 1;
 	say("reason -1", ttylock_acquire(t, &wish, SOON, &id));
 	wish.reason = TTYLOCK_BREAKPOINT;
 	wish.subject = -1;
@@ -365,10 +370,10 @@ static void interrupted(void)
 	ttylock_close(t);
 }
 
-/* Says that it holds and waits; then somebody kills the daemon. */
+/* Says that it holds and waits; then somebody kills the daemon, and no other comes. */
 static void lost(void)
 {
-	struct ttylock *t = open_handle();
+	struct ttylock *t = open_with(0);
 	struct ttylock_wish one = task(1), two = task(2), three = task(3);
 	uint64_t held, waits, id;
 	int r;
@@ -378,7 +383,7 @@ static void lost(void)
 	ttylock_dispatch(t, SOON);
 	puts("kill it");
 	fflush(stdout);
-	while ((r = ttylock_dispatch(t, SOON)) == 1)
+	while ((r = ttylock_dispatch(t, -1)) >= 0)
 		;
 	say("dispatch", r);
 	say_state("held", t, held);
@@ -399,14 +404,14 @@ static void lost(void)
 /* The same while it blocks. */
 static void lost_waiting(void)
 {
-	struct ttylock *t = open_handle();
+	struct ttylock *t = open_with(0);
 	struct ttylock_wish one = task(1), two = task(2);
 	uint64_t id;
 
 	say("acquire", ttylock_acquire(t, &one, SOON, &id));
 	puts("kill it");
 	fflush(stdout);
-	say("wait", ttylock_acquire(t, &two, SOON, &id));
+	say("wait", ttylock_acquire(t, &two, -1, &id));
 	ttylock_close(t);
 }
 

@@ -228,6 +228,20 @@ class Stage:
     def sh(self, script, **kwargs):
         return self.run("/bin/sh", "-c", script, **kwargs)
 
+    def serve(self):
+        """A daemon that nobody starts anew: its pid, once it listens where it would."""
+        os.makedirs(self.path("ttylock"), mode=0o700, exist_ok=True)
+        out, ready = os.pipe()
+        daemon = subprocess.Popen(
+            [os.path.join(BUILD, "ttylockd"), "--socket", self.path("ttylock/ttylock.sock"),
+             "--ready-fd", str(ready)], env=self.env, pass_fds=[ready], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=open(self.path("ttylock/ttylockd.log"), "a"))
+        os.close(ready)
+        with open(out, "rb") as f:
+            assert f.read(1) == b"R"
+        self.pids.add(daemon.pid)
+        return daemon.pid
+
     def ttylock(self, *args, env=None, **kwargs):
         """The command without a terminal, to its end."""
         return subprocess.run([TTYLOCK, *map(str, args)], env={**self.env, **(env or {})},

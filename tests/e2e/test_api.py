@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 
-from harness import BUILD, ROOT, Skip, TIMEOUT, is_alive, main, test, until
+from harness import BUILD, ROOT, Skip, TIMEOUT, main, test, until
 
 HEADERS = os.path.join(ROOT, "client/include")
 SOURCE = os.path.join(ROOT, "tests/e2e/api.c")
@@ -194,17 +194,17 @@ def a_wait_that_a_signal_interrupts(stage):
         count: 1""")
 
 
-def kill_daemon(stage, t):
-    t.expect("kill it\r\n")
-    daemon = stage.daemon_pid()
-    os.kill(daemon, signal.SIGKILL)
-    until(lambda: not is_alive(daemon), "the daemon's end")
-
-
 @test
-def the_daemon_is_killed(stage):
-    t = start(stage, "lost")
-    kill_daemon(stage, t)
+def the_daemon_is_killed_for_good(stage):
+    daemon = stage.serve()
+    t, waiting = start(stage, "lost"), start(stage, "lost-waiting")
+    t.expect("kill it\r\n")
+    waiting.expect("kill it\r\n")
+    os.kill(daemon, signal.SIGKILL)
+    check(waiting, """
+        acquire: 0
+        kill it
+        wait: ECONNRESET""")
     check(t, """
         acquire: 0
         queue: 0
@@ -220,17 +220,6 @@ def the_daemon_is_killed(stage):
         release again: ENOENT
         cancel: ECONNRESET
         with the next daemon: 0""")
-
-
-@test
-def the_daemon_is_killed_under_a_waiter(stage):
-    t = start(stage, "lost-waiting")
-    until(lambda: len(stage.requests()[1]) == 1, "it waits")
-    kill_daemon(stage, t)
-    check(t, """
-        acquire: 0
-        kill it
-        wait: ECONNRESET""")
 
 
 @test

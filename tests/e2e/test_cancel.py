@@ -31,12 +31,12 @@ def stopped(pid):
         os.kill(pid, signal.SIGCONT)
 
 
-def behind_a_holder(stage, threads=2):
+def behind_a_holder(stage, threads=2, start="start"):
     """A puppet with a handle, the holder in its way, and the holder's request."""
     p = Puppet(stage, threads)
     holder = p.fork()
     for each in (holder, p):
-        assert each.ask("open", 0) == "0"
+        assert each.ask("open", 0, -1, start) == "0"
     return p, holder, holder.acquire(text="in-the-way")
 
 
@@ -242,38 +242,48 @@ def a_daemon_that_does_not_read(stage):
 
 
 @test
-def a_daemon_that_dies(stage):
-    p, holder, held = behind_a_holder(stage)
+def a_daemon_that_dies_for_good(stage):
+    """Each tries for a while; from then on nothing waits."""
+    daemon = stage.serve()
+    p, holder, held = behind_a_holder(stage, start="absent")
     p.threads[1].begin_acquire(flags="s")
     stage.until_waiting(1)
-    os.kill(stage.daemon_pid(), signal.SIGKILL)
+    holder.begin("dispatch", 0, -1)
+    os.kill(daemon, signal.SIGKILL)
     assert p.threads[1].answer() == "ECONNRESET"
+    assert holder.answer() == "ECONNRESET"
     with within(AT_ONCE):
         assert p.acquire() == "ECONNRESET"
+        assert p.acquire(flags="s") == "ECONNRESET"
         assert p.ask("async", 0, -1, "-") == "ECONNRESET"
         assert p.ask("dispatch", 0, -1) == "ECONNRESET"
     with within(AT_ONCE):
-        assert holder.ask("dispatch", 0, -1) == "ECONNRESET"
         assert holder.ask("status", 0, held) == "6", "lost"
         assert holder.ask("release", 0, held) == "ECONNRESET"
         assert holder.ask("release", 0, held) == "ENOENT"
-    # A new handle finds a new daemon, also beside the old one.
+    # A new handle finds a new daemon, and so does the old one then.
     assert p.ask("open", 1) == "0"
-    assert int(p.acquire(1)) > 0
-    assert p.ask("close", 0) == "0"
+    got = p.acquire(1)
+    assert int(got) > 0
+    assert p.ask("release", 1, got) == "0"
+    assert int(p.acquire(0)) > 0
+    assert p.ask("close", 1) == "0"
     assert stage.requests()[0]["pid"] == p.pid
 
 
 @test
-def a_holder_that_does_not_know_of_its_daemons_death(stage):
+def a_handle_that_does_not_know_of_its_daemons_death(stage):
     p = Puppet(stage)
     assert p.ask("open", 0) == "0"
     daemon = stage.daemon_pid()
     os.kill(daemon, signal.SIGKILL)
     until(lambda: not is_alive(daemon), "the daemon's end")
     assert p.ask("open", 1) == "0"
-    assert int(p.acquire(1)) > 0
-    assert p.acquire(0) == "ECONNRESET"
+    got = p.acquire(1)
+    assert int(got) > 0
+    assert p.acquire(0) == "EDEADLK", "it is the same task with both"
+    assert p.ask("release", 1, got) == "0"
+    assert int(p.acquire(0)) > 0
 
 
 @test

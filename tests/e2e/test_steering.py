@@ -448,12 +448,20 @@ def wait_until_idle(stage):
 
 
 @test
-def wait_ends_with_the_daemon(stage):
-    hold(stage)
+def wait_goes_on_with_the_next_daemon(stage):
+    t = hold(stage)
     daemon = stage.daemon_pid()
     w = subprocess.Popen([TTYLOCK, "wait"], env=stage.env, stdin=subprocess.DEVNULL,
                          start_new_session=True)
+    fds = f"/proc/{w.pid}/fd"
+    until(lambda: any(os.readlink(f"{fds}/{n}").startswith("socket:") for n in os.listdir(fds)),
+          "it has asked")
     os.kill(daemon, signal.SIGKILL)
+    until(lambda: stage.daemon_pid() not in (None, daemon), "the next daemon")
+    stage.until_waiting(0)
+    assert w.poll() is None
+    t.sendeof()
+    assert t.finish() == 0
     assert w.wait(TIMEOUT) == 0
 
 

@@ -37,7 +37,7 @@ SEEDS = [
      "\tSYNC_POINT(\"interrupt.half\");\n"
      "\t__atomic_store_n(&t->interrupted, 1, __ATOMIC_SEQ_CST);\n",
      "test_link", "interrupted_by_halves"),
-    ("who reads for all leaves without a word", "client/lib/link.c",
+    ("who reads for all leaves without a word", "client/lib/hearing.c",
      "\tif (!l->led)\n\t\trequests_wake_one(&l->requests);\n", "",
      "test_link", "leader_leaves"),
 ]

@@ -1,0 +1,253 @@
+/* What comes over a link, and who waits for it. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "deadline.h"
+#include "link_locked.h"
+#include "sync_point.h"
+
+/* --- taking in ------------------------------------------------------------ */
+
+static unsigned count_terminals(const struct link *l)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < LINK_TERMINALS; i++)
+		n += l->terminals[i].users > 0;
+	return n;
+}
+
+static void take_status(struct link *l, const ttylock_LockStatus *status)
+{
+	ttylock_Envelope e = ttylock_Envelope_init_zero;
+	struct request *q;
+
+	switch (requests_update(&l->requests, status, &q)) {
+	case REQUEST_GOES_ON:
+		break;
+	case REQUEST_ASK_ANEW:
+		link_number(l, q, &e);
+		link_send(l, &e, -1);
+		break;
+	case REQUEST_END:
+		link_send_end(l, q);
+		break;
+	}
+	link_tidy_terminals(l);
+}
+
+static void take_error(struct link *l, const ttylock_Error *error)
+{
+	/* Not one of us: too many connections, or another version. */
+	if (!l->welcomed) {
+		link_break(l);
+		return;
+	}
+	/* One that names no request is about a terminal: of which, is clear only
+	 * where there is one. Else the requests for it will be refused by
+	 * themselves. */
+	if (error->ref || count_terminals(l) == 1)
+		requests_refuse(&l->requests, error);
+}
+
+static void take_welcome(struct link *l)
+{
+	ttylock_Event lost = {.kind = ttylock_EventKind_EVENT_LOST};
+
+	l->welcomed = true;
+	outage_end(&l->outage);
+	if (l->on_event)
+		l->on_event(&lost, l->on_event_arg);
+}
+
+/* Whether it is news for anybody. */
+static bool take_frame(struct link *l, const ttylock_Envelope *e)
+{
+	switch (e->which_body) {
+	case ttylock_Envelope_lock_status_tag:
+		take_status(l, &e->body.lock_status);
+		return true;
+	case ttylock_Envelope_error_tag:
+		take_error(l, &e->body.error);
+		return true;
+	case ttylock_Envelope_event_tag:
+		if (l->on_event)
+			l->on_event(&e->body.event, l->on_event_arg);
+		return true;
+	case ttylock_Envelope_welcome_tag:
+		take_welcome(l);
+		return l->on_event != NULL;
+	case ttylock_Envelope_status_report_tag:
+		if (e->body.status_report.last)
+			link_answered(l, e->body.status_report.query);
+		return false;
+	default: /* an answer that nobody waits for any more */
+		return false;
+	}
+}
+
+void link_hear_last(struct link *l)
+{
+	ttylock_Envelope e;
+
+	while (channel_receive(&l->channel, &e, 0) > 0)
+		take_frame(l, &e);
+}
+
+int link_hear(struct link *l)
+{
+	ttylock_Envelope e;
+	int frames = 0;
+
+	for (;;) {
+		link_mend(l);
+		if (!link_is_alive(l))
+			return -ECONNRESET;
+		if (l->down)
+			return frames;
+		int r = channel_receive(&l->channel, &e, 0);
+		if (r == 0 || r == -EINTR)
+			return frames;
+		if (r == -ECONNRESET)
+			link_break(l);
+		else if (r < 0)
+			link_lose(l);
+		else
+			frames += take_frame(l, &e);
+	}
+}
+
+int link_drain(struct link *l)
+{
+	if (l->owner != getpid())
+		return -ECONNRESET;
+	pthread_mutex_lock(&l->lock);
+	int r = link_hear(l);
+	if (r != 0)
+		link_tell(l, NULL); /* it may have been for the one who polls */
+	pthread_mutex_unlock(&l->lock);
+	return r;
+}
+
+/* --- waiting -------------------------------------------------------------- */
+
+static bool is_settled(const struct link *l, uint64_t id)
+{
+	const struct request *q = requests_find(&l->requests, id);
+
+	return !q || q->state != TTYLOCK_QUEUED;
+}
+
+/* Polls wake and two others, unlocked. 0: look again; else what ends the wait. */
+static int poll_unlocked(struct link *l, int wake, int fd, int other, int64_t deadline)
+{
+	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = wake, .events = POLLIN},
+	    {.fd = other, .events = POLLIN}};
+
+	pthread_mutex_unlock(&l->lock);
+	SYNC_POINT("acquire.waits");
+	int n = poll(p, 3, deadline_left(deadline));
+	int r = n < 0 ? -errno : n == 0 ? -ETIMEDOUT : p[1].revents ? -EAGAIN : 0;
+	SYNC_POINT("acquire.granted-not-read");
+	pthread_mutex_lock(&l->lock);
+	return r;
+}
+
+/* For all: what comes over the socket; where that is down, until it is time to
+ * connect anew. */
+static int lead(struct link *l, int wake, int64_t deadline)
+{
+	int64_t until = link_mend_before(l, deadline);
+
+	int r = poll_unlocked(l, wake, l->down ? -1 : l->channel.fd, l->nudge, until);
+	return r == -ETIMEDOUT && until != deadline ? 0 : r;
+}
+
+/* Another thread polls the socket: wait to be told. */
+static int follow(struct link *l, uint64_t id, int wake, int64_t deadline)
+{
+	int news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (news < 0)
+		return -errno;
+	struct request *q = requests_find(&l->requests, id);
+	q->news = news;
+	q->follows = true;
+	int r = poll_unlocked(l, wake, news, -1, deadline);
+	q = requests_find(&l->requests, id);
+	if (q) {
+		q->news = -1;
+		q->follows = false;
+	}
+	close(news);
+	return r;
+}
+
+int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
+{
+	bool leader = false;
+	eventfd_t count;
+	int r = 0;
+
+	if (l->owner != getpid())
+		return -ECONNRESET;
+	pthread_mutex_lock(&l->lock);
+	while (!is_settled(l, id) && r == 0) {
+		if (!leader && l->led) {
+			r = follow(l, id, wake, deadline);
+			continue;
+		}
+		leader = l->led = true;
+		eventfd_read(l->nudge, &count);
+		if (link_hear(l) <= 0 && !is_settled(l, id))
+			r = lead(l, wake, deadline);
+	}
+	if (leader) {
+		SYNC_POINT("link.lead-passing");
+		l->led = false;
+	}
+	/* Also when only told to lead: that must not end with us. */
+	if (!l->led)
+		requests_wake_one(&l->requests);
+	/* What came together with the deadline or the signal counts first. */
+	if (r < 0 && is_settled(l, id))
+		r = 0;
+	pthread_mutex_unlock(&l->lock);
+	return r;
+}
+
+int link_poll(struct link *l, int wake, int64_t deadline)
+{
+	struct pollfd p[] = {{.events = POLLIN}, {.fd = wake, .events = POLLIN}};
+
+	pthread_mutex_lock(&l->lock);
+	int64_t until = link_mend_before(l, deadline);
+	p[0].fd = l->down ? -1 : l->channel.fd;
+	pthread_mutex_unlock(&l->lock);
+	int n = poll(p, 2, deadline_left(until));
+	if (n < 0)
+		return -errno;
+	return n == 0 && until == deadline ? -ETIMEDOUT : 0;
+}
+
+int link_pollable(struct link *l)
+{
+	int r = 0;
+
+	if (!link_is_alive(l))
+		return -ECONNRESET;
+	pthread_mutex_lock(&l->lock);
+	if (l->pollable.epoll < 0) {
+		r = pollable_open(&l->pollable);
+		if (l->down)
+			pollable_at(&l->pollable, l->outage.next);
+		else
+			pollable_watch(&l->pollable, l->channel.fd);
+	}
+	if (r == 0)
+		r = l->pollable.epoll;
+	pthread_mutex_unlock(&l->lock);
+	return r;
+}

@@ -1,0 +1,38 @@
+/* outage: how long a daemon has been away, and what to do about it when.
+ *
+ * Pure: times are milliseconds that are passed in, and so is chance. Clients of a
+ * daemon that died all notice at the same moment; what each does is spread.
+ */
+#ifndef TTYLOCK_OUTAGE_H
+#define TTYLOCK_OUTAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* So long, and so often, nobody answered: no daemon comes back. */
+#define OUTAGE_MS    10000
+#define OUTAGE_TRIES 5
+
+struct outage {
+	unsigned tries;	 /* since a daemon last welcomed us */
+	unsigned absent; /* those that found nobody there */
+	int64_t since;	 /* the first of them */
+	int64_t next;	 /* when to try again */
+	int64_t launch;	 /* when to start a daemon; 0: not yet known */
+	bool eager;	 /* the one that sees to it that there is a daemon */
+};
+
+/* The connection has broken. */
+void outage_begin(struct outage *o, int64_t now, uint32_t chance);
+/* A daemon has welcomed us. */
+void outage_end(struct outage *o);
+
+bool outage_is_due(const struct outage *o, int64_t now);
+/* A try begins. */
+void outage_try(struct outage *o, int64_t now);
+/* It failed, with a negative errno of connect(2). False: no daemon comes back. */
+bool outage_failed(struct outage *o, int64_t now, int error, uint32_t chance);
+/* Whether to start a daemon now; at most once in a while. */
+bool outage_launches(struct outage *o, int64_t now);
+
+#endif
