@@ -55,6 +55,7 @@ int channel_open(struct channel *c)
 	pthread_once(&channels.once, set_up);
 	pthread_mutex_lock(&channels.lock);
 	c->fd = new_socket();
+	c->listener = geteuid();
 	c->len = 0;
 	int r = c->fd < 0 ? -errno : 0;
 	if (r == 0) {
@@ -112,14 +113,15 @@ static int wait_for(int fd, short events, int64_t deadline)
 }
 
 /* The listener could be anybody who was first to bind the path. */
-static int check_listener(int fd)
+static int listener_of(int fd, uid_t *uid)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
-	return address_trusts(cred.uid) ? 0 : -EPERM;
+	*uid = cred.uid;
+	return 0;
 }
 
 /* A full backlog answers EAGAIN at once and gives nothing to poll for, so this
@@ -156,7 +158,9 @@ int channel_connect(struct channel *c, const char *path, int64_t deadline)
 		return r;
 	r = connect_until(c->fd, &addr, deadline);
 	if (r == 0)
-		r = check_listener(c->fd);
+		r = listener_of(c->fd, &c->listener);
+	if (r == 0 && !address_trusts(c->listener))
+		r = -EPERM;
 	if (r < 0)
 		channel_close(c);
 	return r;
@@ -165,6 +169,7 @@ int channel_connect(struct channel *c, const char *path, int64_t deadline)
 int channel_reconnect(struct channel *c, const char *path)
 {
 	struct sockaddr_un addr;
+	uid_t uid = 0;
 
 	int r = set_address(&addr, path);
 	if (r < 0)
@@ -175,7 +180,9 @@ int channel_reconnect(struct channel *c, const char *path)
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		r = -errno;
 	else
-		r = check_listener(fd);
+		r = listener_of(fd, &uid);
+	if (r == 0 && uid != 0 && uid != geteuid() && uid != c->listener)
+		r = -EPERM;
 	if (r == 0 && dup3(fd, c->fd, O_CLOEXEC) < 0)
 		r = -errno;
 	close(fd);

@@ -9,11 +9,13 @@
 #define TTYLOCK_CHANNEL_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "frame.h"
 
 struct channel {
 	int fd;
+	uid_t listener;	      /* whose it was, or may be, next time */
 	struct channel *next; // the process's open channels
 	size_t len;
 	uint8_t buf[4 * FRAME_MAX];

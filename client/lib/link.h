@@ -44,10 +44,11 @@ struct link {
 	pthread_mutex_t lock; /* for all below */
 	struct channel channel;
 	struct requests requests;
-	bool down;	/* atomic: the connection has broken */
-	bool lost;	/* atomic: and no daemon comes back; the socket stays for those who poll */
-	bool welcomed;	/* by the daemon of this connection */
-	bool starts;	/* where there is no daemon it starts one */
+	bool down;     /* atomic: the connection has broken */
+	bool lost;     /* atomic: and no daemon comes back; the socket stays for those who poll */
+	bool welcomed; /* by the daemon of this connection */
+	bool starts;   /* where there is no daemon it starts one, there: */
+	struct addresses where;
 	bool launching; /* a thread does */
 	struct outage outage;
 	struct pollable pollable;

@@ -110,8 +110,10 @@ static struct link *find_and_use(const struct addresses *a)
 static void allow_start(struct link *l, const struct addresses *a, unsigned flags)
 {
 	pthread_mutex_lock(&l->lock);
-	if ((flags & TTYLOCK_START) && !strcmp(l->socket, a->path[a->count - 1]))
+	if ((flags & TTYLOCK_START) && !strcmp(l->socket, a->path[a->count - 1])) {
 		l->starts = true;
+		l->where = *a;
+	}
 	if (flags & LINK_EAGER)
 		l->outage.eager = true;
 	pthread_mutex_unlock(&l->lock);

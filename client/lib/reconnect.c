@@ -198,9 +198,11 @@ static int connect_anew(struct link *l)
  * for nothing. */
 static void launch(struct link *l)
 {
+	struct addresses where = l->where;
+
 	l->launching = true;
 	pthread_mutex_unlock(&l->lock);
-	launch_daemon(l->socket, clock_ms());
+	launch_daemon(&where, clock_ms());
 	pthread_mutex_lock(&l->lock);
 	l->launching = false;
 }

@@ -131,8 +131,10 @@ static int connect_hook(struct link *l)
 	if (is_open(&sigint_state.channel))
 		return link_is_alive(l) ? 0 : -ECONNRESET;
 	int r = link_connect_beside(l, &fresh, deadline_in(CONNECT_MS));
-	if (r == -ECONNRESET && link_is_alive(l))
+	if (r == -ECONNRESET && link_is_alive(l)) {
 		r = channel_open(&fresh);
+		fresh.listener = l->channel.listener;
+	}
 	if (r < 0)
 		return r;
 	claim(&old);
