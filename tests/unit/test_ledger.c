@@ -1,0 +1,442 @@
+/* links: daemon/ledger.o daemon/ledger_map.o -lsystemd */
+/* What the daemon writes for its successor: kept through death at any moment, read
+ * from versions before and after, and harmless whatever it contains. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/ledger.h"
+#include "daemon/ledger_map.h"
+
+enum { REQUESTS = 200, TERMINALS = 70 };
+
+static char dir[64], path[80];
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/ttylock-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/ledger", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+static struct ledger *opened(int want)
+{
+	int error;
+	struct ledger *l = ledger_open(path, REQUESTS, TERMINALS, &error);
+
+	assert_non_null(l);
+	assert_int_equal(error, want);
+	return l;
+}
+
+static struct ledger *reopened(struct ledger *l)
+{
+	ledger_free(l);
+	return opened(0);
+}
+
+static struct ledger_request request(uint64_t id)
+{
+	struct ledger_request r = {
+	    .uid = 1000,
+	    .pid = 4711,
+	    .id = id,
+	    .caller = 3,
+	    .process = id * 7,
+	    .terminal = 5,
+	    .under = 2,
+	    .rank = -(int64_t)id,
+	    .lineage_count = 2,
+	    .lineage = {4711, 1},
+	};
+
+	snprintf(r.text, sizeof(r.text), "request %llu", (unsigned long long)id);
+	return r;
+}
+
+static uint32_t find(const struct ledger *l, uint64_t id, struct ledger_request *out)
+{
+	for (uint32_t i = 0; i < ledger_requests(l); i++) {
+		if (ledger_get_request(l, i, out) && out->id == id)
+			return i;
+	}
+	return LEDGER_NONE;
+}
+
+static uint32_t count(const struct ledger *l)
+{
+	struct ledger_request r;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ledger_requests(l); i++)
+		n += ledger_get_request(l, i, &r);
+	return n;
+}
+
+/* --- tests ------------------------------------------------------------------ */
+
+static void keeps_what_it_is_told(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_request r = request(9), got;
+	struct ledger_left left = {.dirty = 1, .untold = 1, .saved_size = 3, .saved = "abc"};
+	struct ledger_terminal t = {.id = 5, .device = 77, .filesystem = 8, .path = "/dev/pts/1"};
+	struct ledger_hold hold;
+
+	(void)state;
+	assert_true(ledger_is_empty(l));
+	uint32_t entry = ledger_add(l, &r), terminal = ledger_add_terminal(l, &t);
+	l = reopened(l);
+	assert_false(ledger_is_empty(l));
+	assert_int_equal(find(l, 9, &got), entry);
+	assert_int_equal(got.state, LEDGER_QUEUED);
+	r.state = LEDGER_QUEUED;
+	assert_memory_equal(&got, &r, sizeof(r));
+	ledger_get_hold(l, entry, &hold);
+	assert_int_equal(hold.saved_size, 0);
+
+	ledger_move(l, entry, 12, -99);
+	ledger_grant(l, entry, 34);
+	ledger_save(l, entry, "saved", 5);
+	ledger_set_left(l, entry, &left);
+	ledger_set_terminal_left(l, terminal, &left);
+	ledger_set_caller(l, entry, 56);
+	l = reopened(l);
+	find(l, 9, &got);
+	assert_int_equal(got.state, LEDGER_GRANTED);
+	assert_int_equal(got.under, 12);
+	assert_int_equal(got.rank, -99);
+	assert_int_equal(got.granted, 34);
+	assert_int_equal(got.caller, 56);
+	ledger_get_hold(l, entry, &hold);
+	assert_int_equal(hold.saved_size, 5);
+	assert_memory_equal(hold.saved, "saved", 5);
+	assert_memory_equal(&hold.left, &left, sizeof(left));
+	assert_true(ledger_get_terminal(l, terminal, &t));
+	assert_string_equal(t.path, "/dev/pts/1");
+	assert_memory_equal(&t.left, &left, sizeof(left));
+
+	ledger_end(l, entry);
+	assert_false(ledger_is_empty(l)); /* the terminal is dirty */
+	ledger_set_terminal_left(l, terminal, &(struct ledger_left){0});
+	l = reopened(l);
+	assert_true(ledger_is_empty(l));
+	assert_int_equal(ledger_last_id(l), 9);
+	ledger_end_terminal(l, terminal);
+	assert_false(ledger_get_terminal(l, terminal, &t));
+	ledger_free(l);
+}
+
+static void nothing_is_left_of_the_one_before(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_request r = request(1);
+	struct ledger_hold hold;
+	uint32_t entry = ledger_add(l, &r);
+
+	(void)state;
+	ledger_save(l, entry, "saved", 5);
+	ledger_set_left(l, entry, &(struct ledger_left){.dirty = 1});
+	ledger_end(l, entry);
+	r = request(2);
+	assert_int_equal(ledger_add(l, &r), entry);
+	ledger_get_hold(l, entry, &hold);
+	assert_int_equal(hold.saved_size, 0);
+	assert_int_equal(hold.left.dirty, 0);
+	ledger_free(l);
+}
+
+static void is_full_at_its_limits(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_terminal t = {.id = 1};
+
+	(void)state;
+	for (uint64_t id = 1; id <= REQUESTS; id++) {
+		struct ledger_request r = request(id);
+		assert_true(ledger_reserve(l));
+		assert_true(ledger_add(l, &r) != LEDGER_NONE);
+	}
+	struct ledger_request r = request(REQUESTS + 1), got;
+	assert_false(ledger_reserve(l));
+	assert_int_equal(ledger_add(l, &r), LEDGER_NONE);
+	for (int i = 0; i < TERMINALS; i++)
+		assert_true(ledger_add_terminal(l, &t) != LEDGER_NONE);
+	assert_int_equal(ledger_add_terminal(l, &t), LEDGER_NONE);
+	l = reopened(l);
+	assert_int_equal(count(l), REQUESTS);
+	assert_false(ledger_reserve(l));
+	ledger_end(l, find(l, 100, &got));
+	assert_true(ledger_reserve(l));
+	uint32_t entry = ledger_add(l, &r);
+	assert_int_equal(find(l, REQUESTS + 1, &got), entry);
+	ledger_free(l);
+}
+
+/* Writes a ledger as a version would whose entries are longer or shorter. */
+static void write_version(int fd, int32_t change, uint32_t requests_max)
+{
+	struct ledger_limits limits = {
+	    .max = {TERMINALS, requests_max, requests_max},
+	    .stride = {sizeof(struct ledger_terminal) + (uint32_t)change,
+		sizeof(struct ledger_request) + (uint32_t)change,
+		sizeof(struct ledger_hold) + (uint32_t)change},
+	};
+	struct ledger_map m;
+
+	assert_int_equal(ledger_map_format(&m, fd, &limits), 0);
+	for (int a = 0; a < LEDGER_ARRAYS; a++)
+		assert_int_equal(ledger_map_extend(&m, a), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct ledger_request r = request(i + 1);
+		unsigned char *at = ledger_map_entry(&m, LEDGER_REQUESTS, 2 * i);
+
+		memset(at, 0xee, limits.stride[LEDGER_REQUESTS]);
+		r.state = LEDGER_GRANTED;
+		memcpy(at, &r, change < 0 ? sizeof(r) - (size_t)-change : sizeof(r));
+		struct ledger_hold hold = {.used = 1, .saved_size = i, .saved = "xyz"};
+		memcpy(ledger_map_entry(&m, LEDGER_HOLDS, 2 * i), &hold, 64);
+	}
+	*ledger_map_last_id(&m) = 44;
+	ledger_map_close(&m);
+}
+
+static void check_version(struct ledger *l, bool shorter)
+{
+	struct ledger_request got;
+	struct ledger_hold hold;
+
+	assert_non_null(l);
+	assert_true(ledger_was_converted(l));
+	assert_int_equal(count(l), 3);
+	assert_int_equal(ledger_last_id(l), 44);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct ledger_request want = request(i + 1);
+		uint32_t entry = find(l, i + 1, &got);
+
+		want.state = LEDGER_GRANTED;
+		if (shorter)
+			memset(&want.lineage[LEDGER_LINEAGE - 4], 0, 16);
+		assert_memory_equal(&got, &want, sizeof(want));
+		ledger_get_hold(l, entry, &hold);
+		assert_int_equal(hold.saved_size, i);
+		assert_memory_equal(hold.saved, "xyz", 3);
+	}
+	ledger_free(l);
+}
+
+static void reads_other_versions(void **state)
+{
+	static const struct {
+		int32_t change;
+		uint32_t requests_max;
+	} cases[] = {{64, REQUESTS}, {-16, REQUESTS}, {64, 1000}, {-16, 64}, {0, 300}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+
+		write_version(fd, cases[i].change, cases[i].requests_max);
+		check_version(opened(0), cases[i].change < 0);
+		/* It has taken the other's place. */
+		struct ledger *l = opened(0);
+		assert_false(ledger_was_converted(l));
+		assert_int_equal(count(l), 3);
+		ledger_free(l);
+		unlink(path);
+
+		fd = memfd_create("other version", MFD_CLOEXEC);
+		write_version(
+		    fcntl(fd, F_DUPFD_CLOEXEC, 0), cases[i].change, cases[i].requests_max);
+		check_version(ledger_adopt(fd, REQUESTS, TERMINALS), cases[i].change < 0);
+	}
+}
+
+/* Any byte of the header may be any other; whatever passes is read without harm. */
+static void survives_any_header(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_request r = request(1);
+	unsigned char header[256];
+	int refused = 0;
+
+	(void)state;
+	ledger_add(l, &r);
+	assert_int_equal(pread(ledger_fd(l), header, sizeof(header), 0), sizeof(header));
+	ledger_free(l);
+	for (size_t i = 0; i < 8 * sizeof(header); i++) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		unsigned char byte = header[i / 8] ^ (unsigned char)(1u << i % 8);
+
+		assert_int_equal(pwrite(fd, &byte, 1, (off_t)i / 8), 1);
+		l = ledger_adopt(fd, REQUESTS, TERMINALS);
+		if (l) {
+			count(l);
+			for (uint32_t k = 0; k < ledger_terminals(l); k++) {
+				struct ledger_terminal t;
+				ledger_get_terminal(l, k, &t);
+			}
+		} else {
+			assert_true(errno == EILSEQ || errno == ESTALE || errno == ENOSPC ||
+				    errno == ENOMEM);
+			refused++;
+		}
+		ledger_free(l);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		assert_int_equal(pwrite(fd, &header[i / 8], 1, (off_t)i / 8), 1);
+		close(fd);
+	}
+	assert_true(refused > 100);
+	l = opened(0);
+	assert_int_equal(count(l), 1);
+	ledger_free(l);
+}
+
+static void mends_what_could_mislead(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_request r = request(1), got;
+	struct ledger_hold hold;
+	uint32_t entry = ledger_add(l, &r);
+	void *map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, ledger_fd(l), 0);
+
+	(void)state;
+	assert_ptr_not_equal(map, MAP_FAILED);
+	struct ledger_request *raw = memmem(map, 1 << 20, &(uint64_t){7}, 8) /* .process */;
+	assert_non_null(raw);
+	raw = (struct ledger_request *)((char *)raw - offsetof(struct ledger_request, process));
+	memset(raw->text, 'x', sizeof(raw->text));
+	raw->lineage_count = UINT32_MAX;
+	ledger_save(l, entry, "s", 1);
+	munmap(map, 1 << 20);
+	assert_true(ledger_get_request(l, entry, &got));
+	assert_int_equal(strlen(got.text), sizeof(got.text) - 1);
+	assert_int_equal(got.lineage_count, LEDGER_LINEAGE);
+	ledger_get_hold(l, entry, &hold);
+	assert_int_equal(hold.saved_size, 1);
+	ledger_free(l);
+}
+
+static void trusts_nobody_elses_file(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_request r = request(1);
+	char other[96];
+
+	(void)state;
+	ledger_add(l, &r);
+	ledger_free(l);
+	assert_int_equal(chmod(path, 0644), 0);
+	l = opened(EPERM);
+	assert_true(ledger_is_empty(l));
+	ledger_free(l);
+
+	snprintf(other, sizeof(other), "%s/other", dir);
+	assert_int_equal(rename(path, other), 0);
+	assert_int_equal(symlink(other, path), 0);
+	ledger_free(opened(ELOOP));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(link(other, path), 0);
+	ledger_free(opened(EPERM));
+	unlink(other);
+}
+
+/* Who writes is killed at some store or other; what is read is what was, or what
+ * was to be, or nothing. */
+static void death_at_any_store(void **state)
+{
+	struct ledger_request got;
+	struct ledger_hold hold;
+
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		struct ledger *l = opened(0);
+		int p[2];
+
+		assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (uint64_t id = 1;; id++) {
+				struct ledger_request r = request(id);
+				char saved[LEDGER_SAVED_MAX];
+				uint32_t entry = ledger_add(l, &r);
+
+				ledger_grant(l, entry, id);
+				for (uint64_t size = 100; size < 110; size++) {
+					memset(saved, (int)size, sizeof(saved));
+					ledger_save(l, entry, saved, size);
+				}
+				ledger_end(l, entry);
+				if (id == 3 && write(p[1], "", 1) != 1)
+					_exit(1);
+			}
+		}
+		close(p[1]);
+		struct pollfd going = {.fd = p[0], .events = POLLIN};
+		assert_int_equal(poll(&going, 1, 10000), 1);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		close(p[0]);
+		l = reopened(l);
+		assert_true(count(l) <= 1);
+		for (uint32_t i = 0; i < ledger_requests(l); i++) {
+			if (!ledger_get_request(l, i, &got))
+				continue;
+			struct ledger_request want = request(got.id);
+			assert_string_equal(got.text, want.text);
+			assert_int_equal(got.process, want.process);
+			assert_true(got.state == LEDGER_QUEUED || got.granted == got.id);
+			assert_true(ledger_last_id(l) >= got.id);
+			ledger_get_hold(l, i, &hold);
+			assert_true(hold.saved_size == 0 ||
+				    (hold.saved_size >= 100 && hold.saved_size < 110));
+			for (uint32_t k = 0; k < hold.saved_size; k++)
+				assert_int_equal(hold.saved[k], hold.saved_size);
+			ledger_end(l, i);
+		}
+		ledger_free(l);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(keeps_what_it_is_told),
+	    TEST(nothing_is_left_of_the_one_before),
+	    TEST(is_full_at_its_limits),
+	    TEST(reads_other_versions),
+	    TEST(survives_any_header),
+	    TEST(mends_what_could_mislead),
+	    TEST(trusts_nobody_elses_file),
+	    TEST(death_at_any_store),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
