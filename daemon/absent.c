@@ -2,18 +2,12 @@
 
 #include <errno.h>
 #include <event2/event_struct.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "kept.h"
 #include "log.h"
-#include "persist.h"
-#include "restore.h"
-#include "store.h"
+#include "recall.h"
 #include "text.h"
 
 struct absent {
@@ -32,12 +26,6 @@ struct absents {
 	struct timeval grace;
 	uint64_t last_caller;
 	bool told; /* who holds and is missed */
-};
-
-/* A request as the ledger has it. */
-struct entry {
-	uint32_t number;
-	struct ledger_request request;
 };
 
 /* --- callers ----------------------------------------------------------- */
@@ -80,14 +68,15 @@ static struct absent *absent_find(const struct absents *set, uint64_t id)
 }
 
 /* One whose process is dead is treated as any: its pidfd is -1 then. */
-static struct absent *absent_get(struct absents *set, const struct ledger_request *r)
+static struct caller *absent_get(const struct ledger_request *r, void *arg)
 {
+	struct absents *set = arg;
 	struct absent *a = set->last_caller && set->first && set->first->caller.id == r->caller
 			       ? set->first
 			       : absent_find(set, r->caller);
 
 	if (a)
-		return a;
+		return &a->caller;
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return NULL;
@@ -121,205 +110,7 @@ static struct absent *absent_get(struct absents *set, const struct ledger_reques
 	set->first = a;
 	if (r->caller > set->last_caller)
 		set->last_caller = r->caller;
-	return a;
-}
-
-/* --- terminals --------------------------------------------------------- */
-
-/* By its name, if it is still the same device there. */
-static int handle_open(const struct ledger_terminal *t)
-{
-	struct stat st;
-	int fd = t->path[0] == '/' ? open(t->path, O_PATH | O_CLOEXEC | O_NOFOLLOW) : -1;
-
-	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_dev != t->filesystem ||
-			   st.st_rdev != (dev_t)t->device || st.st_nlink == 0)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static bool terminal_restore(struct absents *set, uint32_t entry, const struct ledger_terminal *t)
-{
-	struct broker *b = set->broker;
-	struct locktable_left left;
-	struct proof p = {
-	    .filesystem = t->filesystem, .device = t->device, .handle = store_take_terminal(t->id)};
-	struct usage *payer = usages_get(set->usages, t->payer);
-
-	if (p.handle < 0)
-		p.handle = handle_open(t);
-	text_clean(p.path, sizeof(p.path), t->path, sizeof(t->path));
-	struct terminal *term = payer ? terminals_restore(&b->terminals, t->id, &p, payer) : NULL;
-	usage_unref(payer);
-	proof_close(&p);
-	if (!term)
-		return false;
-	term->entry = entry;
-	if (t->left.dirty) {
-		persist_left_read(&left, &t->left);
-		return locktable_set_left(b->table, t->id, 0, &left);
-	}
-	return true;
-}
-
-static struct terminal *terminal_find(const struct broker *b, uint64_t id)
-{
-	struct terminal *t = b->terminals.first;
-
-	while (t && t->id != id)
-		t = t->next;
-	return t;
-}
-
-static bool terminals_read(struct absents *set)
-{
-	struct ledger *l = set->broker->ledger;
-	struct ledger_terminal t;
-
-	for (uint32_t i = 0; i < ledger_terminals(l); i++) {
-		if (!ledger_get_terminal(l, i, &t))
-			continue;
-		if (terminal_find(set->broker, t.id))
-			ledger_end_terminal(l, i);
-		else if (!terminal_restore(set, i, &t))
-			return false;
-	}
-	return true;
-}
-
-/* --- requests ---------------------------------------------------------- */
-
-static struct lineage *lineage_restore(const struct ledger_request *r)
-{
-	struct lineage *l = malloc(sizeof(*l) + r->lineage_count * sizeof(l->pids[0]));
-
-	if (!l)
-		return NULL;
-	l->refs = 1;
-	l->count = r->lineage_count;
-	for (uint32_t i = 0; i < l->count; i++)
-		l->pids[i] = r->lineage[i];
-	return l;
-}
-
-static bool ticket_restore(
-    struct broker *b, struct absent *a, struct terminal *term, const struct entry *e)
-{
-	const struct ledger_request *r = &e->request;
-	struct ticket *k = ticket_new(&b->tickets);
-
-	if (!k)
-		return false;
-	k->lineage = lineage_restore(r);
-	if (!k->lineage) {
-		ticket_free(&b->tickets, k);
-		return false;
-	}
-	k->id = r->id;
-	k->number = r->id; /* nobody will name it by that */
-	k->caller = &a->caller;
-	k->terminal = terminal_ref(term);
-	k->reason = (int)r->reason;
-	text_clean(k->task_name, sizeof(k->task_name), r->task_name, sizeof(r->task_name));
-	text_clean(k->text, sizeof(k->text), r->text, sizeof(r->text));
-	text_clean(
-	    k->subject_comm, sizeof(k->subject_comm), r->subject_comm, sizeof(r->subject_comm));
-	k->task_id = r->task_id;
-	k->subject_pid = r->subject_pid;
-	k->asked = r->asked;
-	k->under = r->asked_under;
-	k->entry = e->number;
-	memcpy(k->token, r->token, sizeof(k->token));
-	ticket_file(&b->tickets, k);
-	a->caller.usage->requests++;
-	return true;
-}
-
-static struct locktable_place place_of(const struct ledger_request *r)
-{
-	return (struct locktable_place){
-	    .granted = r->state == LEDGER_GRANTED ? r->granted : 0,
-	    .under = r->under,
-	    .rank = r->rank,
-	};
-}
-
-/* False: out of memory. One that makes no sense is struck out. */
-static bool request_restore(struct absents *set, const struct entry *e)
-{
-	struct broker *b = set->broker;
-	const struct ledger_request *r = &e->request;
-	struct locktable_place place = place_of(r);
-	struct terminal *term = terminal_find(b, r->terminal);
-	struct absent *a = term ? absent_get(set, r) : NULL;
-	struct locktable_wish wish = {
-	    .owner = r->caller,
-	    .process = r->process,
-	    .terminal = r->terminal,
-	    .task = {.id = r->task_id},
-	};
-	struct ledger_hold hold;
-
-	if (term && !a)
-		return false;
-	memcpy(wish.task.name, r->task_name, sizeof(wish.task.name));
-	if (!term || !locktable_restore(b->table, &wish, r->id, &place, r->asked)) {
-		log_warnx("the ledger's request %llu makes no sense", (unsigned long long)r->id);
-		ledger_end(b->ledger, e->number);
-		return true;
-	}
-	if (place.granted) {
-		ledger_get_hold(b->ledger, e->number, &hold);
-		if (hold.saved_size)
-			locktable_save(b->table, r->id, hold.saved, hold.saved_size);
-	}
-	return ticket_restore(b, a, term, e);
-}
-
-static void left_restore(struct absents *set, const struct entry *e)
-{
-	struct ledger_hold hold;
-	struct locktable_left left;
-
-	ledger_get_hold(set->broker->ledger, e->number, &hold);
-	if (!hold.left.dirty)
-		return;
-	persist_left_read(&left, &hold.left);
-	locktable_set_left(set->broker->table, e->request.terminal, e->request.id, &left);
-}
-
-static int entry_compare(const void *a, const void *b)
-{
-	struct locktable_place pa = place_of(&((const struct entry *)a)->request);
-	struct locktable_place pb = place_of(&((const struct entry *)b)->request);
-
-	return restore_compare(&pa, &pb);
-}
-
-static bool requests_read(struct absents *set, unsigned *holders, unsigned *waiters)
-{
-	struct ledger *l = set->broker->ledger;
-	uint32_t n = 0, max = ledger_requests(l);
-	struct entry *all = calloc(max ? max : 1, sizeof(*all));
-	bool good = all != NULL;
-
-	for (uint32_t i = 0; good && i < max; i++) {
-		all[n].number = i;
-		n += ledger_get_request(l, i, &all[n].request);
-	}
-	if (good)
-		qsort(all, n, sizeof(*all), entry_compare);
-	for (uint32_t i = 0; good && i < n; i++) {
-		good = request_restore(set, &all[i]);
-		*holders += all[i].request.state == LEDGER_GRANTED;
-		*waiters += all[i].request.state != LEDGER_GRANTED;
-	}
-	for (uint32_t i = 0; good && i < n; i++)
-		left_restore(set, &all[i]);
-	free(all);
-	return good;
+	return &a->caller;
 }
 
 /* --- time -------------------------------------------------------------- */
@@ -410,21 +201,9 @@ static void watch_all(struct absents *set)
 	}
 }
 
-static void terminals_serve(struct broker *b)
-{
-	struct terminal *next;
-
-	for (struct terminal *t = b->terminals.first; t; t = next) {
-		next = t->next;
-		broker_restored(b, t);
-		terminal_unref(t); /* what is not used is forgotten */
-	}
-}
-
 struct absents *absents_new(
     struct event_base *base, struct broker *broker, struct usages *usages, int grace)
 {
-	unsigned holders = 0, waiters = 0;
 	struct absents *set = calloc(1, sizeof(*set));
 	if (!set)
 		return NULL;
@@ -432,19 +211,16 @@ struct absents *absents_new(
 	*set =
 	    (struct absents){.base = base, .broker = broker, .usages = usages, .grace = {grace, 0}};
 	set->tick = evtimer_new(base, on_tick, set);
-	if (!set->tick ||
-	    (broker->ledger && (!terminals_read(set) || !requests_read(set, &holders, &waiters)))) {
+	struct recall r = {.broker = broker, .usages = usages, .caller = absent_get, .arg = set};
+	if (!set->tick || !recall(&r)) {
 		absents_free(set);
 		return NULL;
 	}
-	if (broker->ledger)
-		locktable_skip_ids(broker->table, ledger_last_id(broker->ledger));
-	terminals_serve(broker);
 	watch_all(set);
-	if (holders || waiters) {
+	if (r.holders || r.waiters) {
 		char note[64];
 
-		snprintf(note, sizeof(note), "%u holders, %u waiters", holders, waiters);
+		snprintf(note, sizeof(note), "%u holders, %u waiters", r.holders, r.waiters);
 		log_event(&(struct log_event){.kind = LOG_KIND_RESTORED, .note = note});
 	}
 	if (set->first)
