@@ -26,8 +26,13 @@ def sh(command, check=True, **kwargs):
     return out.stdout
 
 
-def make(*targets):
-    sh(f"make -C {ROOT} --no-print-directory -o all prefix=/usr/local {' '.join(targets)}")
+def as_documented(part):
+    """Runs the first block of commands below that heading of docs/service.md."""
+    with open(f"{ROOT}/docs/service.md") as f:
+        block = f.read().partition(part)[2].partition("```sh\n")[2].partition("```")[0]
+    for command in block.splitlines():
+        # Built already, and by nobody in here.
+        sh(re.sub(r"^make ", f"make -C {ROOT} -o all ", command))
 
 
 def ours():
@@ -41,11 +46,10 @@ def install():
     """Once for all tests; returns what had been there before it."""
     before = ours()
     assert not before, before
-    make("install")
     os.makedirs(f"/etc/systemd/system/{UNIT}.d")
     with open(f"/etc/systemd/system/{UNIT}.d/strict.conf", "w") as f:
         f.write(DROP_IN)
-    sh("systemd-sysusers ttylock.conf && systemd-tmpfiles --create ttylock.conf && systemctl daemon-reload")
+    as_documented("## Install")
     os.mkdir(OPT)
     sh(f"cp {PROGRAMS}/crash {PROGRAMS}/crowd {OPT}")
     for name in (ALICE, BOB):
@@ -125,8 +129,7 @@ def rows(stage, terminal):
 @test
 def the_first_client_starts_it(stage):
     install()
-    assert not os.path.exists(SOCKET)
-    sh(f"systemctl enable --quiet --now {SOCKET_UNIT}")
+    assert show("UnitFileState", SOCKET_UNIT) == "enabled"
     directory = os.stat(os.path.dirname(SOCKET))
     assert (stat.S_IMODE(directory.st_mode), directory.st_uid) == (0o755, 0)
     assert stat.S_IMODE(os.stat(SOCKET).st_mode) == 0o666 and os.stat(SOCKET).st_uid == 0
@@ -349,15 +352,14 @@ def a_user_managers_own(stage):
 @test
 def uninstalled_nothing_is_left(stage):
     before = install()
-    sh(f"systemctl disable --quiet --now {SOCKET_UNIT} {UNIT}")
     sh(f"rm -r /etc/systemd/system/{UNIT}.d")
-    make("uninstall")
-    sh("systemctl daemon-reload")
+    as_documented("Remove it with")
     assert show("LoadState") == show("LoadState", SOCKET_UNIT) == "not-found"
     left = ours() - before
     assert left <= {"/run/ttylock"} and daemons() == [], left
     assert os.listdir("/run/ttylock") == []
     install.cache_clear()
+    assert "ttylock:" not in sh("getent passwd; getent group")
 
 
 nspawn.main(__file__)

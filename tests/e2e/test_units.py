@@ -64,6 +64,20 @@ def what_is_left_exposed_is_known(stage):
 
 
 @test
+def the_document_says_what_is_left(stage):
+    with open(os.path.join(ROOT, "docs/service.md")) as f:
+        text = f.read()
+    named = re.findall(r"^\| `(\w+)=", text, re.M)
+    assert sorted(named) == ["DeviceAllow", "PrivateUsers", "ProtectProc", "RestrictAddressFamilies",
+                             "RootDirectory"], named
+    service = properties(install(stage)["system"] + "/ttylockd.service")["Service"]
+    for setting in re.findall(r"`(\w+=\w*)`", text):
+        name, _, value = setting.partition("=")
+        if name not in ("ProtectProc", "PrivateUsers", "RootDirectory", "DeviceAllow"):
+            assert name in service and value in ("", service[name][0]), setting
+
+
+@test
 def a_gap_would_be_seen(stage):
     """The gate itself: the same unit with one protection less is above it."""
     unit = install(stage)["system"] + "/ttylockd.service"
