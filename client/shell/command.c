@@ -83,7 +83,7 @@ const char *open_error(int error)
 	case -ETIMEDOUT:
 		return "the daemon does not answer";
 	case -EUSERS:
-		return "the daemon has too many connections of this user";
+		return "the daemon has too many connections or watchers of this user";
 	default:
 		return strerror(-error);
 	}

@@ -32,6 +32,14 @@ void feed_close(struct feed *f)
 	f->open = false;
 }
 
+/* What an answer says that is not the one that was asked for. */
+static int refusal(const ttylock_Envelope *e)
+{
+	if (e->which_body == ttylock_Envelope_error_tag)
+		return request_errno(e->body.error.code) ?: -EPROTO;
+	return -EPROTO;
+}
+
 /* The next frame that is no event: 1; 0: none before the deadline; -errno. */
 static int receive(struct feed *f, ttylock_Envelope *e, int64_t deadline)
 {
@@ -60,7 +68,7 @@ int feed_wait(struct feed *f, int64_t deadline)
 	/* What came with the first one is taken in at once. */
 	while (r > 0) {
 		if (e.which_body != ttylock_Envelope_event_tag)
-			return -EPROTO;
+			return refusal(&e);
 		if (f->on_event)
 			f->on_event(&e.body.event, f->arg);
 		r = channel_receive(&f->channel, &e, 0);
@@ -99,7 +107,7 @@ int feed_list(struct feed *f, struct listing *out, int64_t deadline)
 		if (r <= 0)
 			return r == 0 ? -ETIMEDOUT : r;
 		if (e.which_body != ttylock_Envelope_status_report_tag)
-			return -EPROTO;
+			return refusal(&e);
 		if (report->query != f->queries) /* of one that was broken off */
 			r = 0;
 		else if (report->last)
@@ -155,7 +163,5 @@ int feed_order(struct feed *f, enum feed_order order, uint64_t id)
 		r = receive(f, &e, deadline) ?: -ETIMEDOUT;
 	if (r < 0)
 		return r;
-	if (e.which_body == ttylock_Envelope_error_tag)
-		return request_errno(e.body.error.code) ?: -EPROTO;
-	return e.which_body == ttylock_Envelope_lock_status_tag ? 0 : -EPROTO;
+	return e.which_body == ttylock_Envelope_lock_status_tag ? 0 : refusal(&e);
 }

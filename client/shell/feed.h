@@ -48,7 +48,7 @@ int feed_watch(struct feed *f);
 /* Takes in events until the deadline. 0, or what ended it. */
 int feed_wait(struct feed *f, int64_t deadline);
 
-/* All requests at one moment. 0, -ETIMEDOUT, -ECONNRESET, -EINTR, -EPROTO, -ENOMEM;
+/* All requests at one moment. 0, -ETIMEDOUT, -ECONNRESET, -EINTR, -EPROTO, -EUSERS, -ENOMEM;
  * *out is to be freed in any case. */
 int feed_list(struct feed *f, struct listing *out, int64_t deadline);
 void listing_free(struct listing *l);

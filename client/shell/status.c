@@ -105,6 +105,7 @@ static int show(struct status *s)
 		return complain(EXIT_FAILED, "status: %s",
 		    r == -ETIMEDOUT ? "the daemon does not answer"
 		    : r == -ESRCH   ? "no such process"
+		    : r == -EUSERS  ? open_error(r)
 				    : strerror(-r));
 	return any || (!s->tty_name && !s->pid) ? 0 : EXIT_FREE;
 }

@@ -62,11 +62,16 @@ def _frames(peer):
         data += more
 
 
+REFUSAL = field(1, 6)  # Error: ERROR_QUOTA
+
+
 def _serve(peer, entry):
     with contextlib.suppress(OSError), peer:
         for tag, body in _frames(peer):
             if tag == 1:  # Hello
                 peer.sendall(frame(2, field(1, 1) + field(2, 1)))
+            elif entry is None:
+                peer.sendall(frame(14, REFUSAL))
             elif tag == 9:  # StatusQuery
                 query = body[:2]
                 peer.sendall(frame(10, query + field(2, entry)) + frame(10, query + field(3, 1)))
@@ -76,7 +81,8 @@ def _serve(peer, entry):
 
 @contextlib.contextmanager
 def false_daemon(path, entry):
-    """One that has always the same to tell: that entry, and an event that it was granted."""
+    """One that has always the same to tell: that entry, and an event that it was granted.
+    None: it refuses whatever it is asked."""
     def accept(server):
         with contextlib.suppress(OSError):
             while True:

@@ -213,6 +213,16 @@ def not_even_a_daemon_steers_the_readers_terminal(stage):
 
 
 @test
+def a_daemon_that_refuses_to_tell(stage):
+    with false_daemon(stage.path("s"), None):
+        for args in (["status"], ["status", "--json"], ["status", "--watch", "--json"],
+                     ["trace", "-o", "/dev/null"], ["cancel", "1"], ["wait"]):
+            out = stage.ttylock(*args, env={"TTYLOCK_SOCKET": stage.path("s")})
+            assert out.returncode == 125 and out.stdout == "", (args, out)
+            assert re.fullmatch(r"ttylock: [^\n]*too many [^\n]*\n", out.stderr, re.I), (args, out)
+
+
+@test
 def four_kib_of_text(stage):
     t = hold(stage, "--why", "ä" * 2048)
     row, = rows(stage, "-no", "TEXT")
