@@ -1,11 +1,24 @@
 #include "inbox.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "discard.h"
 #include "proof.h"
+
+/* All receive into this. Only one with half a frame, or one that is not handled any
+ * further now, has memory of its own. */
+static uint8_t shared[FRAME_MAX];
+
+void inbox_deinit(struct inbox *in)
+{
+	if (in->bytes != shared)
+		free(in->bytes);
+	in->bytes = NULL;
+	in->length = 0;
+}
 
 /* False when the peer may not have sent that. The descriptors are ours in any
  * case, and each is dealt with. */
@@ -39,7 +52,7 @@ static bool descriptors_take(struct inbox *in, struct caller *c, struct msghdr *
  * the end of the frame that may own it: beyond could be the next descriptor. */
 static size_t room(const struct inbox *in, const struct caller *c)
 {
-	size_t left = sizeof(in->bytes) - in->length;
+	size_t left = FRAME_MAX - in->length;
 
 	if (!c->proof_pending || in->length == 0)
 		return c->proof_pending ? 1 : left;
@@ -59,7 +72,8 @@ int inbox_receive(struct inbox *in, int sock, struct caller *c)
 		char buf[CMSG_SPACE(sizeof(int))];
 	} control;
 	size_t max = room(in, c);
-	struct iovec iov = {.iov_base = in->bytes + in->length, .iov_len = max};
+	uint8_t *bytes = in->length > 0 ? in->bytes : shared;
+	struct iovec iov = {.iov_base = bytes + in->length, .iov_len = max};
 	struct msghdr m = {
 	    .msg_iov = &iov,
 	    .msg_iovlen = 1,
@@ -74,6 +88,7 @@ int inbox_receive(struct inbox *in, int sock, struct caller *c)
 		return -EPIPE;
 	if (!descriptors_take(in, c, &m))
 		return -EPROTO;
+	in->bytes = bytes;
 	in->length += (size_t)n;
 	if (c->proof_pending && in->proof_end == SIZE_MAX)
 		in->proof_end = in->length;
@@ -81,9 +96,20 @@ int inbox_receive(struct inbox *in, int sock, struct caller *c)
 	return 1;
 }
 
-void inbox_took(struct inbox *in, size_t size)
+int inbox_took(struct inbox *in, size_t size)
 {
 	in->length -= size;
-	memmove(in->bytes, in->bytes + size, in->length);
 	in->proof_end = in->proof_end > size ? in->proof_end - size : 0;
+	if (in->length == 0) {
+		inbox_deinit(in);
+		return 0;
+	}
+	uint8_t *own = in->bytes == shared ? malloc(FRAME_MAX) : in->bytes;
+	if (!own) {
+		inbox_deinit(in);
+		return -ENOMEM;
+	}
+	memmove(own, in->bytes + size, in->length);
+	in->bytes = own;
+	return 0;
 }

@@ -15,7 +15,7 @@
 #include "frame.h"
 
 struct inbox {
-	uint8_t bytes[FRAME_MAX];
+	uint8_t *bytes; /* of FRAME_MAX, while length > 0 */
 	size_t length;
 	/* bytes[0..proof_end) came up to and with the caller's pending proof. */
 	size_t proof_end;
@@ -23,11 +23,14 @@ struct inbox {
 	bool filled;
 };
 
+void inbox_deinit(struct inbox *in);
+
 /* One recvmsg, with a descriptor into c's proof. 1: there are new bytes; 0: none
- * now; -EPIPE: closed; -EPROTO: more descriptors than may be; or -errno. */
+ * now; -EPIPE: closed; -EPROTO: more descriptors than may be; or -errno. After a 1,
+ * inbox_took() comes before any inbox receives again. */
 int inbox_receive(struct inbox *in, int sock, struct caller *c);
 
-/* The first so many bytes were handled. */
-void inbox_took(struct inbox *in, size_t size);
+/* The first so many bytes were handled. 0, or -ENOMEM: the rest cannot be kept. */
+int inbox_took(struct inbox *in, size_t size);
 
 #endif

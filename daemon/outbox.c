@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define KEEP_BYTES 4096u
+#define FIRST_BYTES 2048u
 
 void outbox_deinit(struct outbox *o)
 {
@@ -24,7 +24,7 @@ uint8_t *outbox_room(struct outbox *o, size_t size)
 		o->end = length;
 	}
 	if (o->cap - o->end < size) {
-		size_t cap = o->cap ? o->cap : KEEP_BYTES / 2;
+		size_t cap = o->cap ? o->cap : FIRST_BYTES;
 
 		while (cap - o->end < size)
 			cap *= 2;
@@ -42,20 +42,45 @@ void outbox_added(struct outbox *o, size_t size)
 	o->end += size;
 }
 
+/* How many bytes the socket took, 0 when it takes none now, or -errno. */
+static ssize_t send_some(int sock, const uint8_t *bytes, size_t size)
+{
+	for (;;) {
+		ssize_t n = send(sock, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n >= 0)
+			return n;
+		if (errno != EINTR)
+			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+	}
+}
+
+int outbox_send(struct outbox *o, int sock, const uint8_t *bytes, size_t size)
+{
+	ssize_t n = outbox_length(o) > 0 ? 0 : send_some(sock, bytes, size);
+
+	if (n < 0)
+		return (int)n;
+	size_t rest = size - (size_t)n;
+	if (rest == 0)
+		return 0;
+	uint8_t *room = outbox_room(o, rest);
+	if (!room)
+		return -ENOMEM;
+	memcpy(room, bytes + n, rest);
+	outbox_added(o, rest);
+	return 0;
+}
+
 int outbox_flush(struct outbox *o, int sock)
 {
 	while (o->start < o->end) {
-		ssize_t n =
-		    send(sock, o->data + o->start, o->end - o->start, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send_some(sock, o->data + o->start, o->end - o->start);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+		if (n <= 0)
+			return (int)n;
 		o->start += (size_t)n;
 	}
-	o->start = o->end = 0;
-	if (o->cap > KEEP_BYTES)
-		outbox_deinit(o);
+	outbox_deinit(o);
 	return 0;
 }

@@ -23,8 +23,12 @@ void outbox_deinit(struct outbox *o);
 uint8_t *outbox_room(struct outbox *o, size_t size);
 void outbox_added(struct outbox *o, size_t size);
 
+/* Sends these bytes if there are none before them, and adds what the socket does not
+ * take now. 0, or as outbox_flush; -ENOMEM. */
+int outbox_send(struct outbox *o, int sock, const uint8_t *bytes, size_t size);
+
 /* Sends what the socket takes now. 0, or -errno when it takes nothing ever
- * again. An empty outbox keeps little memory. */
+ * again. An empty outbox keeps no memory. */
 int outbox_flush(struct outbox *o, int sock);
 
 #endif

@@ -1,6 +1,7 @@
 #include "peer.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -37,7 +38,9 @@ struct peer {
 	struct peer *prev, *next; // peers.first
 	struct peer *next_dead;	  // peers.dead
 	int sock;
-	struct event readable, writable, died, greet;
+	struct event readable, died;
+	/* NULL while there is no need of it: most of the time. */
+	struct event *writable, *greet;
 	struct turn turn;
 	bool paused;	  /* not read from until the outbox is empty */
 	bool lingering;	  /* counted in usage */
@@ -52,6 +55,13 @@ static struct peer *peer_of(struct caller *c)
 	return (struct peer *)c;
 }
 
+static void event_drop(struct event **e)
+{
+	if (*e)
+		event_free(*e);
+	*e = NULL;
+}
+
 /* --- death ------------------------------------------------------------- */
 
 /* Marks it; peers_reap does the rest. */
@@ -63,9 +73,9 @@ static void peer_gone(struct peer *p, const char *why)
 	    (unsigned)p->caller.cred.uid, why);
 	p->caller.gone = true;
 	event_del(&p->readable);
-	event_del(&p->writable);
 	event_del(&p->died);
-	event_del(&p->greet);
+	event_drop(&p->writable);
+	event_drop(&p->greet);
 	turn_forget(&p->turn);
 	p->next_dead = p->set->dead;
 	p->set->dead = p;
@@ -89,6 +99,7 @@ static void peer_free(struct peer *p)
 	/* A last Error should reach it, if there is room for that. */
 	outbox_flush(&p->out, p->sock);
 	outbox_deinit(&p->out);
+	inbox_deinit(&p->in);
 	close(p->sock);
 	cred_close(&p->caller.cred);
 	usage_unref(usage);
@@ -115,6 +126,16 @@ static void peers_reap(struct peers *set)
 
 /* --- sending ----------------------------------------------------------- */
 
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+
+static void peer_await_writable(struct peer *p)
+{
+	if (!p->writable)
+		p->writable = event_new(p->set->base, p->sock, EV_WRITE, on_writable, p);
+	if (!p->writable || event_add(p->writable, NULL) < 0)
+		peer_gone(p, "cannot be waited for: out of memory");
+}
+
 static void peer_flush(struct peer *p)
 {
 	size_t before = outbox_length(&p->out);
@@ -124,9 +145,16 @@ static void peer_flush(struct peer *p)
 	if (rc < 0)
 		peer_gone(p, "cannot be written to");
 	else if (outbox_length(&p->out) > 0)
-		event_add(&p->writable, NULL);
+		peer_await_writable(p);
 	else
 		p->bulk = 0;
+}
+
+static void peer_unanswerable(struct peer *p, int error)
+{
+	errno = error;
+	log_warn("cannot queue a message for pid %d", (int)p->caller.cred.pid);
+	peer_gone(p, "cannot be answered");
 }
 
 static void peer_queue(struct peer *p, const ttylock_Envelope *e)
@@ -135,13 +163,31 @@ static void peer_queue(struct peer *p, const ttylock_Envelope *e)
 	ssize_t n = room ? frame_encode(e, room, FRAME_MAX) : -ENOMEM;
 
 	if (n < 0) {
-		errno = (int)-n;
-		log_warn("cannot queue a message for pid %d", (int)p->caller.cred.pid);
-		peer_gone(p, "cannot be answered");
+		peer_unanswerable(p, (int)-n);
 		return;
 	}
 	outbox_added(&p->out, (size_t)n);
 	usage_queued(p->caller.usage, (size_t)n);
+}
+
+/* With nothing before it, it goes straight through: only what the socket does not
+ * take needs memory. */
+static void peer_send_now(struct peer *p, const ttylock_Envelope *e)
+{
+	uint8_t frame[FRAME_MAX];
+	ssize_t size = frame_encode(e, frame, sizeof(frame));
+	int sent = size < 0 ? 0 : outbox_send(&p->out, p->sock, frame, (size_t)size);
+
+	if (size < 0 || sent == -ENOMEM) {
+		peer_unanswerable(p, size < 0 ? (int)-size : ENOMEM);
+	} else if (sent < 0) {
+		peer_gone(p, "cannot be written to");
+	} else if (outbox_length(&p->out) > 0) {
+		usage_queued(p->caller.usage, outbox_length(&p->out));
+		peer_await_writable(p);
+	} else {
+		p->bulk = 0;
+	}
 }
 
 static void send_bulk(struct peer *p, const ttylock_Envelope *e)
@@ -184,6 +230,10 @@ static void peer_send(struct caller *c, const ttylock_Envelope *e, enum broker_u
 		peer_gone(p, "does not read");
 		return;
 	}
+	if (outbox_length(&p->out) == 0) {
+		peer_send_now(p, e);
+		return;
+	}
 	peer_queue(p, e);
 	if (!c->gone)
 		peer_flush(p);
@@ -210,7 +260,7 @@ static void frame_handle(struct peer *p, size_t at, const ttylock_Envelope *e)
 	    request_handle(p->set->broker, c, e) < 0)
 		peer_gone(p, "sent what it may not");
 	if (!greeted && c->greeted)
-		event_del(&p->greet);
+		event_drop(&p->greet);
 }
 
 /* Handles the whole frames in the inbox, as long as it is the peer's turn and
@@ -250,7 +300,8 @@ static size_t frames_handle(struct peer *p)
 
 static void peer_process(struct peer *p)
 {
-	inbox_took(&p->in, frames_handle(p));
+	if (inbox_took(&p->in, frames_handle(p)) < 0)
+		peer_gone(p, "cannot be listened to: out of memory");
 	if (p->caller.gone)
 		return;
 	if (p->caller.proof_pending && p->in.length == 0 && !p->in.filled)
@@ -362,13 +413,13 @@ static void on_greet(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (p->turn.waits) {
-		event_add(&p->greet, &grace); /* it may have: we did not listen */
+		event_add(p->greet, &grace); /* it may have: we did not listen */
 	} else if (p->lingering || policy_decide(POLICY_LINGER, &pc) != POLICY_ALLOW) {
 		peer_gone(p, "has not said Hello");
 	} else {
 		p->lingering = true;
 		usage->lingering++;
-		event_add(&p->greet, &rest);
+		event_add(p->greet, &rest);
 	}
 	peers_reap(set);
 }
@@ -409,13 +460,13 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 
 	setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &(int){KERNEL_BUFFER}, sizeof(int));
 	event_assign(&p->readable, set->base, sock, EV_READ | EV_PERSIST, on_readable, p);
-	event_assign(&p->writable, set->base, sock, EV_WRITE, on_writable, p);
 	event_assign(&p->died, set->base, cred->pidfd, EV_READ, on_died, p);
-	evtimer_assign(&p->greet, set->base, on_greet, p);
-	if (event_add(&p->readable, NULL) < 0 || event_add(&p->died, NULL) < 0 ||
-	    event_add(&p->greet, &grace) < 0) {
+	p->greet = evtimer_new(set->base, on_greet, p);
+	if (!p->greet || event_add(&p->readable, NULL) < 0 || event_add(&p->died, NULL) < 0 ||
+	    event_add(p->greet, &grace) < 0) {
 		event_del(&p->readable);
 		event_del(&p->died);
+		event_drop(&p->greet);
 		free(p);
 		return -ENOMEM;
 	}

@@ -390,7 +390,7 @@ static void rows_of_rivals(unsigned round)
 
 /* --- making ----------------------------------------------------------------------- */
 
-/* Kilobytes of its own memory. */
+/* Kilobytes that it has touched, its ledger's among them. */
 static long memory_of(pid_t pid)
 {
 	char path[32], line[256];
@@ -399,7 +399,7 @@ static long memory_of(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	FILE *f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "RssAnon: %ld", &kb) == 1)
+		if (sscanf(line, "VmRSS: %ld", &kb) == 1)
 			break;
 	if (f)
 		fclose(f);
