@@ -453,9 +453,13 @@ def wait_goes_on_with_the_next_daemon(stage):
     daemon = stage.daemon_pid()
     w = subprocess.Popen([TTYLOCK, "wait"], env=stage.env, stdin=subprocess.DEVNULL,
                          start_new_session=True)
-    fds = f"/proc/{w.pid}/fd"
-    until(lambda: any(os.readlink(f"{fds}/{n}").startswith("socket:") for n in os.listdir(fds)),
-          "it has asked")
+
+    def has_asked():
+        os.kill(daemon, signal.SIGUSR1)  # it lists its peers
+        with open(stage.path("ttylock/ttylockd.log"), encoding="utf-8") as f:
+            return re.search(rf"dump: peer \d+: pid {w.pid} .*, watches", f.read())
+
+    until(has_asked, "it has asked")
     os.kill(daemon, signal.SIGKILL)
     until(lambda: stage.daemon_pid() not in (None, daemon), "the next daemon")
     stage.until_waiting(0)
