@@ -14,9 +14,10 @@
 #include "text.h"
 
 #define LINE_MAX_BYTES 1024
-/* Lines a second that peers may cause, of warnings and of all else: many locks
- * must not hide that one was refused. The rest is counted. */
+/* Lines a second of each class that peers may cause; the rest is counted. The
+ * classes, so that many locks, or many deaths, do not hide that one was refused. */
 #define LINES_PER_SECOND 200
+enum class { CLASS_INFO, CLASS_WARNING, CLASS_REFUSAL, CLASSES };
 
 static enum log_level log_max = LOG_LEVEL_INFO;
 static bool log_journal;
@@ -101,10 +102,10 @@ static void line_put(enum log_level level, const char *line, const struct log_ki
 }
 
 /* Whether one more line may go out in this second. */
-static bool rate_allows(enum log_level level)
+static bool rate_allows(enum class class)
 {
 	static time_t second;
-	static unsigned lines[LOG_LEVEL_DEBUG + 1];
+	static unsigned lines[CLASSES];
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -122,17 +123,23 @@ static bool rate_allows(enum log_level level)
 			line_put(row->level, line, row, NULL);
 		}
 	}
-	if (lines[level]++ < LINES_PER_SECOND)
+	if (lines[class]++ < LINES_PER_SECOND)
 		return true;
 	suppressed++;
 	return false;
 }
 
-static bool wanted(enum log_level level)
+static enum class class_of(enum log_level level, enum log_kind kind) {
+	if (kind >= LOG_KIND_DENIED && kind <= LOG_KIND_UNIDENTIFIED) return CLASS_REFUSAL;
+	return level == LOG_LEVEL_WARNING ? CLASS_WARNING : CLASS_INFO;
+}
+
+static bool wanted(enum log_level level, enum log_kind kind)
 {
 	if (level > log_max)
 		return false;
-	return level == LOG_LEVEL_ERROR || level == LOG_LEVEL_DEBUG || rate_allows(level);
+	return level == LOG_LEVEL_ERROR || level == LOG_LEVEL_DEBUG ||
+	       rate_allows(class_of(level, kind));
 }
 
 __attribute__((format(printf, 3, 0))) static void vlog(
@@ -153,7 +160,7 @@ void log_warn(const char *fmt, ...)
 	int err = errno;
 	va_list ap;
 
-	if (!wanted(LOG_LEVEL_WARNING))
+	if (!wanted(LOG_LEVEL_WARNING, LOG_KIND_STARTED))
 		return;
 	va_start(ap, fmt);
 	vlog(LOG_LEVEL_WARNING, err, fmt, ap);
@@ -164,7 +171,7 @@ void log_warnx(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!wanted(LOG_LEVEL_WARNING))
+	if (!wanted(LOG_LEVEL_WARNING, LOG_KIND_STARTED))
 		return;
 	va_start(ap, fmt);
 	vlog(LOG_LEVEL_WARNING, 0, fmt, ap);
@@ -175,7 +182,7 @@ void log_info(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!wanted(LOG_LEVEL_INFO))
+	if (!wanted(LOG_LEVEL_INFO, LOG_KIND_STARTED))
 		return;
 	va_start(ap, fmt);
 	vlog(LOG_LEVEL_INFO, 0, fmt, ap);
@@ -186,7 +193,7 @@ void log_debug(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!wanted(LOG_LEVEL_DEBUG))
+	if (!wanted(LOG_LEVEL_DEBUG, LOG_KIND_STARTED))
 		return;
 	va_start(ap, fmt);
 	vlog(LOG_LEVEL_DEBUG, 0, fmt, ap);
@@ -238,7 +245,7 @@ void log_event(const struct log_event *e)
 	const struct log_kind_row *row = log_kind_row(e->kind);
 	char line[LINE_MAX_BYTES], request[40] = "";
 
-	if (!wanted(row->level))
+	if (!wanted(row->level, e->kind))
 		return;
 	if (e->request)
 		snprintf(request, sizeof(request), "request %llu ", (unsigned long long)e->request);

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "outbox.h"
 #include "policy.h"
+#include "refusal.h"
 #include "request.h"
 #include "sync_point.h"
 #include "turn.h"
@@ -79,6 +80,14 @@ static void peer_gone(struct peer *p, const char *why)
 	turn_forget(&p->turn);
 	p->next_dead = p->set->dead;
 	p->set->dead = p;
+}
+
+/* It has itself to blame. */
+static void peer_expel(struct peer *p, const char *why)
+{
+	if (!p->caller.gone)
+		refusal_log(&p->caller, why);
+	peer_gone(p, why);
 }
 
 static void peer_free(struct peer *p)
@@ -227,7 +236,7 @@ static void peer_send(struct caller *c, const ttylock_Envelope *e, enum broker_u
 		return;
 	}
 	if (outbox_length(&p->out) > OUTBOX_HARD + p->bulk && c->holds == 0) {
-		peer_gone(p, "does not read");
+		peer_expel(p, "does not read");
 		return;
 	}
 	if (outbox_length(&p->out) == 0) {
@@ -258,7 +267,7 @@ static void frame_handle(struct peer *p, size_t at, const ttylock_Envelope *e)
 	if ((c->proof_pending && at >= p->in.proof_end &&
 		e->which_body != ttylock_Envelope_terminal_open_tag) ||
 	    request_handle(p->set->broker, c, e) < 0)
-		peer_gone(p, "sent what it may not");
+		peer_expel(p, "sent what it may not");
 	if (!greeted && c->greeted)
 		event_drop(&p->greet);
 }
@@ -278,7 +287,8 @@ static size_t frames_handle(struct peer *p)
 		if (n == 0)
 			break;
 		if (n < 0) {
-			peer_gone(p, n == -EMSGSIZE ? "sent a frame too long" : "sent a bad frame");
+			peer_expel(
+			    p, n == -EMSGSIZE ? "sent a frame too long" : "sent a bad frame");
 			break;
 		}
 		if (!c->dying && lets_lie(p)) {
@@ -305,7 +315,7 @@ static void peer_process(struct peer *p)
 	if (p->caller.gone)
 		return;
 	if (p->caller.proof_pending && p->in.length == 0 && !p->in.filled)
-		peer_gone(p, "sent a descriptor with no terminal");
+		peer_expel(p, "sent a descriptor with no terminal");
 	else if (p->paused)
 		event_del(&p->readable);
 	if (p->lingering && p->caller.greeted) {
@@ -319,10 +329,10 @@ static bool peer_receive(struct peer *p)
 {
 	int rc = inbox_receive(&p->in, p->sock, &p->caller);
 
-	if (rc < 0)
-		peer_gone(p, rc == -EPIPE    ? "closed its connection"
-			     : rc == -EPROTO ? "sent a descriptor too many"
-					     : "connection broken");
+	if (rc == -EPROTO)
+		peer_expel(p, "sent a descriptor too many");
+	else if (rc < 0)
+		peer_gone(p, rc == -EPIPE ? "closed its connection" : "connection broken");
 	return rc > 0;
 }
 
@@ -415,7 +425,7 @@ static void on_greet(evutil_socket_t fd, short what, void *arg)
 	if (p->turn.waits) {
 		event_add(p->greet, &grace); /* it may have: we did not listen */
 	} else if (p->lingering || policy_decide(POLICY_LINGER, &pc) != POLICY_ALLOW) {
-		peer_gone(p, "has not said Hello");
+		peer_expel(p, "has not said Hello");
 	} else {
 		p->lingering = true;
 		usage->lingering++;

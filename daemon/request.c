@@ -343,11 +343,13 @@ static int wait_idle(struct broker *b, struct caller *c, const ttylock_Envelope 
 {
 	const ttylock_WaitIdle *m = &e->body.wait_idle;
 
-	if (m->below < 0 || (m->below == 0 && c->tree == 0))
+	if (m->below < 0 || (m->below == 0 && c->tree == 0)) {
 		broker_error(b, c, ttylock_Code_ERROR_INVALID, m->query,
 		    m->below ? "below: no pid" : "below: no pid, and the client is of no tree");
-	else if (idle_await(b, c, m->query, m->below) < 0)
+	} else if (idle_await(b, c, m->query, m->below) < 0) {
+		refusal_quota(c, "waits until nobody holds");
 		broker_error(b, c, ttylock_Code_ERROR_QUOTA, m->query, "too many waits");
+	}
 	return 0;
 }
 

@@ -42,7 +42,8 @@ struct server {
 	struct dump *dump;
 	struct watchdog *watchdog; // NULL: nobody asks
 	int listener;
-	int reserve; /* given up to turn somebody away when there is no other */
+	struct bucket starved; /* of words about that */
+	int reserve;	       /* given up to turn somebody away when there is no other */
 	bool on_demand;
 	uint32_t connections_max;
 };
@@ -128,7 +129,14 @@ static void admit(struct server *s, int sock)
  * accepting pauses, or the loop would spin on a listener that stays readable. */
 static void accept_starved(struct server *s)
 {
-	log_event(&(struct log_event){.kind = LOG_KIND_NO_DESCRIPTORS, .note = strerror(errno)});
+	static const struct bucket_rate worth_telling = {1, 5};
+	int error = errno;
+
+	if (bucket_has(&s->starved, &worth_telling, broker_now())) {
+		bucket_spend(&s->starved, &worth_telling, broker_now(), 1);
+		log_event(
+		    &(struct log_event){.kind = LOG_KIND_NO_DESCRIPTORS, .note = strerror(error)});
+	}
 	if (s->reserve >= 0) {
 		close(s->reserve);
 		int sock = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -171,6 +179,8 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (s->reserve < 0)
+		s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	event_add(s->accept, NULL);
 }
 
