@@ -354,6 +354,24 @@ def a_daemon_that_goes_and_comes_back(stage):
 
 
 @test
+def what_outlives_the_daemon_goes_on(stage):
+    t = hold(stage)
+    w = queue_up(stage, t)
+    stage.until_waiting(1)
+    tracer = Tracer(stage)
+    tracer.until("waits")
+    os.kill(stage.daemon_pid(), signal.SIGKILL)
+    tracer.until("daemon back")
+    stage.until_waiting(1)
+    t.sendeof()
+    t.finish()
+    w.wait(TIMEOUT)
+    trace = tracer.finish()
+    assert trace.story(t.pid) == ["holds", "released"], trace.story(t.pid)
+    assert trace.story(w.pid) == ["waits", "granted", "holds", "released"], trace.story(w.pid)
+
+
+@test
 def events_that_were_missed(stage):
     """A tracer that was stopped is told so, and finds its way again."""
     t = hold(stage)
