@@ -22,6 +22,11 @@
 #define LEDGER_LINEAGE	 32
 #define LEDGER_SAVED_MAX 192
 
+/* What a later version appends to each entry; only a test does so yet. */
+#ifndef LEDGER_LATER
+#define LEDGER_LATER
+#endif
+
 enum ledger_state {
 	LEDGER_FREE,
 	LEDGER_QUEUED,
@@ -43,6 +48,7 @@ struct ledger_request {
 	char task_name[64]; /* as it was sent; the others are cleaned */
 	char text[256], comm[32], subject_comm[32];
 	int32_t lineage[LEDGER_LINEAGE];
+	LEDGER_LATER
 };
 
 /* What dead holders left on a level. */
@@ -59,6 +65,7 @@ struct ledger_hold {
 	uint32_t saved_size;
 	uint8_t saved[LEDGER_SAVED_MAX];
 	struct ledger_left left; /* on top of it */
+	LEDGER_LATER
 };
 
 struct ledger_terminal {
@@ -68,6 +75,7 @@ struct ledger_terminal {
 	uint64_t id, filesystem;
 	char path[64];
 	struct ledger_left left;
+	LEDGER_LATER
 };
 
 struct ledger;

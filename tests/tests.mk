@@ -45,6 +45,15 @@ $(BUILD)/tests/schedule/%: tests/schedule/programs/%.c
 DRIVEN := $(BUILD)/tests/schedule_driver.so \
 	$(patsubst tests/schedule/programs/%.c,$(BUILD)/tests/schedule/%,$(wildcard tests/schedule/programs/*.c))
 
+# The daemon as a later version might be: its ledger's entries are longer.
+later_o := $(DAEMON:%=$(BUILD)/tests/later/%.o)
+$(BUILD)/tests/later/%.o: daemon/%.c | $(BUILD)/gen/ttylock.pb.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) '-DLEDGER_LATER=char later[72];' $(cflags) -MMD -MP -c -o $@ $<
+$(BUILD)/tests/ttylockd_later: $(later_o) $(proto_o)
+	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -lsystemd
+$(BUILD)/tests/test_daemon_restart: | $(BUILD)/tests/ttylockd_later
+
 .PHONY: tests
 tests: $(UNITS) $(HELPERS) $(DRIVEN)
 

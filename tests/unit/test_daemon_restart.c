@@ -9,7 +9,7 @@ static int setup(void **state)
 {
 	(void)state;
 	assert_int_equal(openpty(&master, &tty, NULL, NULL, NULL), 0);
-	d.grace = NULL;
+	d.grace = d.program = NULL;
 	daemon_dir(&d);
 	daemon_start(&d, false);
 	return 0;
@@ -447,6 +447,32 @@ static void ended_meanwhile(void **state)
 	leaves(&holder);
 }
 
+/* To a version that writes more of everyone, and back. */
+static void other_versions_know_them_too(void **state)
+{
+	struct other dead = other_asks(9, ttylock_State_STATE_GRANTED, "sane");
+
+	(void)state;
+	other_ends(&dead);
+	struct client waiter, holder = asks(1, ttylock_State_STATE_GRANTED);
+	assert_true(holder.last.dirty);
+	saves(&holder, "mine");
+	waiter = asks(2, ttylock_State_STATE_QUEUED);
+	for (int i = 0; i < 4; i++) {
+		kill_daemon();
+		d.program = i % 2 ? NULL : BUILD_DIR "/tests/ttylockd_later";
+		daemon_start(&d, false);
+		reclaims(&waiter, ttylock_State_STATE_QUEUED);
+		if (i % 2)
+			reclaims(&holder, ttylock_State_STATE_GRANTED);
+	}
+	leaves(&holder);
+	is_granted(&waiter);
+	assert_true(waiter.last.dirty);
+	assert_memory_equal(waiter.last.saved.bytes, "mine", 4);
+	leaves(&waiter);
+}
+
 /* Garbage beside the socket keeps nobody from being served. */
 static void unreadable_ledger_is_replaced(void **state)
 {
@@ -484,6 +510,7 @@ int main(void)
 	    TEST(nested_grants_stay_nested),
 	    TEST(sigterm_loses_nobody),
 	    TEST(ended_meanwhile),
+	    TEST(other_versions_know_them_too),
 	    TEST(unreadable_ledger_is_replaced),
 	};
 

@@ -38,7 +38,8 @@
 struct daemon {
 	pid_t pid;
 	char dir[64], socket[80];
-	const char *grace; /* seconds; NULL: 10 */
+	const char *grace;   /* seconds; NULL: 10 */
+	const char *program; /* NULL: the one that is tested */
 };
 
 static inline const char *daemon_program(void)
@@ -98,7 +99,7 @@ static inline pid_t daemon_spawn(const struct daemon *d, bool on_demand, int *re
 			dup2(fd, STDERR_FILENO);
 		int w = fcntl(p[1], F_DUPFD, 3);
 		snprintf(number, sizeof(number), "%d", w);
-		execl(daemon_program(), "ttylockd", "--socket", d->socket, "--ready-fd", number,
+		execl(d->program ? d->program : daemon_program(), "ttylockd", "--socket", d->socket, "--ready-fd", number,
 		    "--log-level", "debug", "--reclaim-grace",
 		    d->grace ? d->grace : "10", on_demand ? "--on-demand" : NULL, NULL);
 		_exit(127);
