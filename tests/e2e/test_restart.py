@@ -1,0 +1,283 @@
+"""The daemon is killed, and comes back: nobody at a prompt notices, who waits keeps
+his place, and nobody holds what another has."""
+import contextlib
+import fcntl
+import struct
+import subprocess
+import threading
+
+from harness import *
+from puppet import Puppet
+
+CROWD = os.path.join(PROGRAMS, "crowd")
+HERD = os.path.join(BUILD, "tests/library/herd")
+COUNT = 200 if "san" in BUILD else 1000
+# Far more than it takes: what is checked is that it comes to that.
+SOON = 5 * TIMEOUT if "san" in BUILD else TIMEOUT
+
+
+def kill_daemon(stage):
+    """And waits for the next one, which somebody starts."""
+    daemon = stage.daemon_pid()
+    os.kill(daemon, signal.SIGKILL)
+    return until(lambda: stage.daemon_pid() not in (None, daemon), "the next daemon")
+
+
+@contextlib.contextmanager
+def outage(stage):
+    """The daemon is killed, and no other can begin to serve."""
+    with open(stage.path("ttylock/ttylock.sock.lock"), "rb") as lock:
+        # Waits for it, so as to be the first.
+        got = threading.Thread(target=fcntl.flock, args=(lock, fcntl.LOCK_EX))
+        got.start()
+        until(lambda: "->" in open("/proc/locks").read(), "somebody waits for the lock")
+        daemon = stage.daemon_pid()
+        os.kill(daemon, signal.SIGKILL)
+        got.join(TIMEOUT)
+        assert not got.is_alive()
+        yield
+
+
+def ids(requests):
+    holder, waiters = requests
+    return [holder and holder["id"], *(w["id"] for w in waiters)]
+
+
+def until_ids(stage, wanted):
+    until(lambda: ids(stage.requests()) == wanted, f"{wanted} hold and wait")
+
+
+def until_reclaimed(stage, count):
+    with open(stage.path("ttylock/ttylockd.log")) as f:
+        log = f.read()
+    return log.rpartition("restored:")[2].count(" reclaimed: ") == count
+
+
+# --- at a debugger's prompt -------------------------------------------------------------
+
+@test
+def a_person_in_gdb_notices_nothing(stage):
+    t = stage.run(CROWD, *["segv"] * 6)
+    first = t.banner()
+    requests = stage.until_waiting(5)
+    for _ in range(3):
+        kill_daemon(stage)
+        until(lambda: until_reclaimed(stage, 6), "all have come back")
+        assert ids(stage.requests()) == ids(requests)
+        assert t.gdb("print 6 * 7") == "print 6 * 7\r\n$1 = 42\r\n" or "= 42" in t.before
+        assert "ttylock" not in t.before
+    assert t.debugged() == first["pid"]
+    t.quit()
+    served = [first["pid"]]
+    for waiter in requests[1]:
+        b = t.banner()
+        assert b["pid"] == waiter["subject_pid"]
+        served.append(b["pid"])
+        t.quit()
+    assert t.finish() == 0
+    assert t.banners() == served
+    assert stage.requests() == (None, [])
+
+
+@test
+def a_debugger_is_left_while_there_is_no_daemon(stage):
+    t = stage.run(CROWD, *["segv"] * 3)
+    first = t.banner()
+    _, waiters = stage.until_waiting(2)
+    with outage(stage):
+        t.quit()
+        until(lambda: not is_alive(first["pid"]), "its end")
+        assert t.banners() == [first["pid"]]
+    for waiter in waiters:
+        assert t.banner()["pid"] == waiter["subject_pid"]
+        t.quit()
+    assert t.finish() == 0
+    assert stage.requests() == (None, [])
+
+
+@test
+def a_debugger_is_killed_while_there_is_no_daemon(stage):
+    """The terminal that it leaves is mended all the same."""
+    t = stage.run(CROWD, "segv", "segv")
+    t.banner()
+    holder, (waiter,) = stage.until_waiting(1)
+    with outage(stage):
+        os.kill(holder["pid"], signal.SIGKILL)
+        until(lambda: not is_alive(holder["pid"]), "its end")
+    assert t.banner()["pid"] == waiter["subject_pid"]
+    t.quit()
+    assert t.finish() == 0
+    assert t.is_sane() or not t.isalive()
+
+
+@test
+def a_command_goes_on(stage):
+    t = stage.spawn(TTYLOCK, "exec", "--", "cat")
+    t.sendline("one")
+    t.expect(r"one\r\none\r\n")
+    before = ids(stage.requests())
+    kill_daemon(stage)
+    until(lambda: until_reclaimed(stage, 1), "it has come back")
+    assert ids(stage.requests()) == before
+    t.sendline("two")
+    t.expect(r"two\r\ntwo\r\n")
+    t.sendeof()
+    assert t.finish() == 0
+    assert "ttylock" not in t.shown, t.shown
+    assert stage.requests() == (None, [])
+
+
+@test
+def run_has_it_started_again_at_once(stage):
+    t = stage.run("cat")
+    until(stage.daemon_pid, "a daemon")
+    for _ in range(3):
+        kill_daemon(stage)
+    t.sendeof()
+    assert t.finish() == 0
+    assert "ttylock" not in t.shown, t.shown
+    until(lambda: not stage.named("ttylockd"), "the last daemon ends by itself")
+
+
+# --- programs that use the library -------------------------------------------------------
+
+def waiting_pair(stage, flags="-"):
+    """A holder that is not in the library, and a waiter that is."""
+    p = Puppet(stage, 2)
+    holder = p.fork()
+    for each in (holder, p):
+        each.ask("handler", "plain")
+        assert each.ask("open", 0) == "0"
+    held = holder.acquire()
+    p.threads[1].begin_acquire(flags=flags)
+    stage.until_waiting(1)
+    return p, holder, held
+
+
+@test
+def a_holder_outside_the_library_is_waited_for(stage):
+    p, holder, held = waiting_pair(stage)
+    before = ids(stage.requests())
+    kill_daemon(stage)
+    until(lambda: until_reclaimed(stage, 1), "the waiter has come back")
+    assert ids(stage.requests()) == before
+    assert p.threads[1].is_waiting()
+    assert holder.ask("status", 0, held) == "2"
+    assert holder.ask("release", 0, held) == "0"
+    assert int(p.threads[1].answer()) > 0
+
+
+@test
+def a_release_that_no_daemon_heard(stage):
+    """Also by one who closes his handle then: the next one of his tells it."""
+    p, holder, held = waiting_pair(stage)
+    with outage(stage):
+        assert holder.ask("release", 0, held) == "ECONNRESET"
+        assert holder.ask("release", 0, held) == "ENOENT"
+        assert holder.ask("close", 0) == "0"
+    until(lambda: until_reclaimed(stage, 1), "the waiter has come back")
+    assert p.threads[1].is_waiting(), "it is not known to be free"
+    assert holder.ask("open", 1) == "0"
+    assert int(p.threads[1].answer()) > 0
+
+
+@test
+def ctrl_c_while_there_is_no_daemon(stage):
+    p, holder, held = waiting_pair(stage, flags="s")
+    before = ids(stage.requests())
+    with outage(stage):
+        p.terminal.sendintr()
+        assert p.threads[1].answer() == "ECANCELED"
+        until(lambda: p.seen()["calls"] == 1, "the host's handler")
+    until(lambda: [each.ask("dispatch", 0, 50) for each in (p, holder)] and
+          ids(stage.requests()) == before[:1], "both come back")
+    assert holder.ask("release", 0, held) == "0"
+
+
+@test
+def ctrl_c_at_a_holder_whose_daemon_is_another_one(stage):
+    """The hook finds it by itself, though the program is not in the library."""
+    p = Puppet(stage)
+    p.ask("handler", "plain")
+    assert p.ask("open", 0) == "0"
+    held = p.acquire(flags="sr")
+    t = stage.run("cat")  # somebody who has it started again
+    until(lambda: len(stage.named("cat")) == 1, "another tree")
+    kill_daemon(stage)
+    p.terminal.sendintr()
+    p.terminal.expect("Ctrl-C kept back: this process has the terminal")
+    assert p.seen() == {**p.seen(), "calls": 0, "redraws": 1}
+    assert p.ask("release", 0, held) == "0"
+    t.sendeof()
+    assert t.finish() == 0
+
+
+@test
+def a_deadline_and_an_interrupt_while_there_is_no_daemon(stage):
+    p, _, _ = waiting_pair(stage)
+    with outage(stage):
+        assert p.ask("interrupt", 0) == "0"
+        assert p.threads[1].answer(timeout=3) == "EINTR"
+        assert p.acquire(timeout=100) == "ETIMEDOUT"
+        asked = p.ask("async", 0, -1, "-")
+        assert p.ask("cancel", 0, asked) in ("0", "ECONNRESET")
+
+
+@test
+def a_child_of_one_that_is_reconnecting(stage):
+    p, holder, held = waiting_pair(stage)
+    with outage(stage):
+        child = p.fork()
+        assert child.ask("dispatch", 0, -1) == "ECONNRESET"
+        assert child.acquire(timeout=1000) == "ECONNRESET"
+        assert child.ask("close", 0) == "0"
+    until(lambda: until_reclaimed(stage, 1), "the waiter has come back")
+    assert holder.ask("release", 0, held) == "0"
+    assert int(p.threads[1].answer()) > 0
+
+
+@test
+def a_daemon_that_knows_nothing(stage):
+    """Its records are gone: who waits asks anew, and who held does not any more."""
+    p, holder, held = waiting_pair(stage)
+    with outage(stage):
+        for name in os.listdir(stage.path("ttylock")):
+            if "ledger" in name:
+                os.unlink(stage.path(f"ttylock/{name}"))
+    assert int(p.threads[1].answer()) > 0
+    until(lambda: holder.ask("dispatch", 0, 100) in ("0", "1") and
+          holder.ask("status", 0, held) == "3", "it is told")
+    assert holder.ask("release", 0, held) == "0"
+
+
+# --- very many --------------------------------------------------------------------------
+
+def herd_counts(stage):
+    """How many have had their turn, and how often somebody was told that he waits."""
+    with open(stage.path("counts"), "rb") as f:
+        return struct.unpack("ii", f.read(8))
+
+
+@test
+def a_thousand_wait(stage):
+    """And keep their order through deaths of the daemon while they wait, and while
+    they take their turns."""
+    t = stage.spawn(HERD, COUNT, stage.write("witness", ""), stage.write("counts", "\0" * 8))
+    t.expect("ready\r\n", timeout=4 * TIMEOUT)
+    before = ids(stage.requests())
+    assert len(before) == COUNT + 1
+    for _ in range(3):
+        answers = herd_counts(stage)[1]
+        kill_daemon(stage)
+        until(lambda: herd_counts(stage)[1] == answers + COUNT, "all have come back", SOON)
+        assert ids(stage.requests()) == before
+    t.sendline("go")
+    for turns in (5, COUNT // 4, COUNT // 2, 3 * COUNT // 4):
+        until(lambda wanted=turns: herd_counts(stage)[0] >= wanted, f"{turns} turns", SOON)
+        os.kill(until(stage.daemon_pid, "a daemon"), signal.SIGKILL)
+    t.timeout = SOON
+    assert t.finish() == 0, t.shown
+    assert f"turns {COUNT} failed 0" in t.shown
+
+
+main()
