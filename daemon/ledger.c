@@ -1,45 +1,35 @@
 #include "ledger.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "ledger_map.h"
-
-struct ledger {
-	struct ledger_map map;
-	bool converted;
-	/* Of terminals and requests; a hold has the number of its request. */
-	struct pool {
-		uint32_t *free;
-		uint32_t free_count, count; /* count: that are looked after */
-	} pool[2];
-};
+#include "ledger_entries.h"
 
 static struct ledger_request *request_at(const struct ledger *l, uint32_t entry)
 {
 	return ledger_map_entry(&l->map, LEDGER_REQUESTS, entry);
 }
 
-static struct ledger_hold *hold_at(const struct ledger *l, uint32_t entry)
+struct ledger_hold *hold_at(const struct ledger *l, uint32_t entry)
 {
-	return ledger_map_entry(&l->map, LEDGER_HOLDS, entry);
+	return entry < ledger_map_count(&l->map, LEDGER_HOLDS)
+		   ? ledger_map_entry(&l->map, LEDGER_HOLDS, entry)
+		   : NULL;
+}
+
+struct ledger_hold *hold_get(struct ledger *l, uint32_t entry)
+{
+	while (!hold_at(l, entry)) {
+		if (ledger_map_extend(&l->map, LEDGER_HOLDS) < 0)
+			return NULL;
+	}
+	return hold_at(l, entry);
 }
 
 static struct ledger_terminal *terminal_at(const struct ledger *l, uint32_t entry)
 {
 	return ledger_map_entry(&l->map, LEDGER_TERMINALS, entry);
-}
-
-/* The first word of an entry tells whether it is in use. */
-static uint32_t *state_of(const struct ledger *l, enum ledger_array array, uint32_t entry)
-{
-	return ledger_map_entry(&l->map, array, entry);
 }
 
 /* What was stored before is seen with it, what is stored later not before it: a
@@ -52,8 +42,7 @@ static void publish(uint32_t *state, uint32_t value)
 
 /* --- entries that are free --------------------------------------------- */
 
-/* Looks after the entries that have memory. 0 or -ENOMEM. */
-static int pool_fill(struct ledger *l, enum ledger_array array)
+int entries_fill(struct ledger *l, enum ledger_array array)
 {
 	struct pool *p = &l->pool[array];
 	uint32_t count = ledger_map_count(&l->map, array);
@@ -64,7 +53,7 @@ static int pool_fill(struct ledger *l, enum ledger_array array)
 	p->free = grown;
 	/* The lowest last: it is taken first. */
 	for (uint32_t entry = count; entry-- > p->count;) {
-		if (!*state_of(l, array, entry))
+		if (!*entry_state(l, array, entry))
 			p->free[p->free_count++] = entry;
 	}
 	p->count = count;
@@ -73,15 +62,9 @@ static int pool_fill(struct ledger *l, enum ledger_array array)
 
 static int pool_extend(struct ledger *l, enum ledger_array array)
 {
-	int rc = 0;
+	int rc = ledger_map_extend(&l->map, array);
 
-	/* First, so that no request is without its hold. */
-	if (array == LEDGER_REQUESTS &&
-	    ledger_map_count(&l->map, LEDGER_HOLDS) == l->pool[array].count)
-		rc = ledger_map_extend(&l->map, LEDGER_HOLDS);
-	if (rc == 0)
-		rc = ledger_map_extend(&l->map, array);
-	return rc < 0 ? rc : pool_fill(l, array);
+	return rc < 0 ? rc : entries_fill(l, array);
 }
 
 static bool entry_reserve(struct ledger *l, enum ledger_array array)
@@ -90,7 +73,7 @@ static bool entry_reserve(struct ledger *l, enum ledger_array array)
 	       (pool_extend(l, array) == 0 && l->pool[array].free_count > 0);
 }
 
-static uint32_t entry_take(struct ledger *l, enum ledger_array array)
+uint32_t entry_take(struct ledger *l, enum ledger_array array)
 {
 	struct pool *p = &l->pool[array];
 
@@ -101,200 +84,8 @@ static void entry_give(struct ledger *l, enum ledger_array array, uint32_t entry
 {
 	struct pool *p = &l->pool[array];
 
-	publish(state_of(l, array, entry), 0);
+	publish(entry_state(l, array, entry), 0);
 	p->free[p->free_count++] = entry;
-}
-
-/* --- making ------------------------------------------------------------ */
-
-static struct ledger_limits limits_of(uint32_t requests_max, uint32_t terminals_max)
-{
-	return (struct ledger_limits){
-	    .max = {terminals_max, requests_max, requests_max},
-	    .stride = {sizeof(struct ledger_terminal), sizeof(struct ledger_request),
-		sizeof(struct ledger_hold)},
-	};
-}
-
-/* NULL, with errno set. */
-static struct ledger *fail(struct ledger *l, int rc)
-{
-	ledger_free(l);
-	errno = -rc;
-	return NULL;
-}
-
-static struct ledger *ledger_alloc(void)
-{
-	struct ledger *l = calloc(1, sizeof(*l));
-
-	if (l)
-		l->map.fd = -1;
-	return l;
-}
-
-/* In fd, an empty file, which it takes over. */
-static struct ledger *ledger_make(int fd, const struct ledger_limits *limits)
-{
-	struct ledger *l = fd < 0 ? NULL : ledger_alloc();
-
-	if (!l) {
-		if (fd >= 0)
-			close(fd);
-		return NULL;
-	}
-	int rc = ledger_map_format(&l->map, fd, limits);
-	return rc < 0 ? fail(l, rc) : l;
-}
-
-static int memory_open(void)
-{
-	return memfd_create("ttylockd-ledger", MFD_CLOEXEC);
-}
-
-struct ledger *ledger_new(uint32_t requests_max, uint32_t terminals_max)
-{
-	struct ledger_limits limits = limits_of(requests_max, terminals_max);
-
-	return ledger_make(memory_open(), &limits);
-}
-
-/* What both know of an entry. */
-static void entry_copy(struct ledger *to, uint32_t entry, const struct ledger *from, uint32_t old,
-    enum ledger_array array)
-{
-	size_t ours = ledger_map_stride(&to->map, array);
-	size_t theirs = ledger_map_stride(&from->map, array);
-
-	memcpy(ledger_map_entry(&to->map, array, entry), ledger_map_entry(&from->map, array, old),
-	    ours < theirs ? ours : theirs);
-}
-
-static int array_copy(struct ledger *to, const struct ledger *from, enum ledger_array array)
-{
-	for (uint32_t old = 0; old < ledger_map_count(&from->map, array); old++) {
-		if (!*state_of(from, array, old))
-			continue;
-		uint32_t entry = entry_take(to, array);
-		if (entry == LEDGER_NONE)
-			return -ENOSPC;
-		entry_copy(to, entry, from, old, array);
-		if (array == LEDGER_REQUESTS)
-			entry_copy(to, entry, from, old, LEDGER_HOLDS);
-	}
-	return 0;
-}
-
-/* Another version's, or of other limits, as ours, in fd, an empty file. */
-static struct ledger *ledger_convert(
-    const struct ledger *old, int fd, const struct ledger_limits *limits)
-{
-	struct ledger *l = ledger_make(fd, limits);
-	if (!l)
-		return NULL;
-
-	int rc = array_copy(l, old, LEDGER_TERMINALS);
-	if (rc == 0)
-		rc = array_copy(l, old, LEDGER_REQUESTS);
-	*ledger_map_last_id(&l->map) = *ledger_map_last_id(&old->map);
-	l->converted = true;
-	return rc < 0 ? fail(l, rc) : l;
-}
-
-/* What is in fd, which it takes over, be it laid out as ours or not. */
-static struct ledger *ledger_read(int fd, const struct ledger_limits *limits)
-{
-	struct ledger *l = ledger_alloc();
-
-	if (!l) {
-		close(fd);
-		return NULL;
-	}
-	int rc = ledger_map_read(&l->map, fd);
-	if (rc == 0 && ledger_map_fits(&l->map, limits)) {
-		rc = pool_fill(l, LEDGER_TERMINALS);
-		if (rc == 0)
-			rc = pool_fill(l, LEDGER_REQUESTS);
-	}
-	return rc < 0 ? fail(l, rc) : l;
-}
-
-struct ledger *ledger_adopt(int fd, uint32_t requests_max, uint32_t terminals_max)
-{
-	struct ledger_limits limits = limits_of(requests_max, terminals_max);
-	struct ledger *old = ledger_read(fd, &limits);
-
-	if (!old || ledger_map_fits(&old->map, &limits))
-		return old;
-	struct ledger *l = ledger_convert(old, memory_open(), &limits);
-	ledger_free(old);
-	return l;
-}
-
-/* A new file, with what is in old (NULL: nothing), in the place of what is at path. */
-static struct ledger *ledger_replace(
-    const struct ledger *old, const char *path, const struct ledger_limits *limits)
-{
-	char name[256];
-
-	if ((size_t)snprintf(name, sizeof(name), "%s.new", path) >= sizeof(name)) {
-		errno = ENAMETOOLONG;
-		return NULL;
-	}
-	unlink(name);
-	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return NULL;
-	struct ledger *l = old ? ledger_convert(old, fd, limits) : ledger_make(fd, limits);
-	if (l && rename(name, path) < 0)
-		l = fail(l, -errno);
-	if (!l) {
-		int error = errno;
-
-		unlink(name);
-		errno = error;
-	}
-	return l;
-}
-
-/* A file that nobody else can have put there, or write to. */
-static int file_open(const char *path)
-{
-	struct stat st;
-	int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-			   st.st_nlink != 1 || (st.st_mode & 077))) {
-		close(fd);
-		errno = EPERM;
-		return -1;
-	}
-	return fd;
-}
-
-struct ledger *ledger_open(
-    const char *path, uint32_t requests_max, uint32_t terminals_max, int *error)
-{
-	struct ledger_limits limits = limits_of(requests_max, terminals_max);
-	int fd = file_open(path);
-	struct ledger *old = fd < 0 ? NULL : ledger_read(fd, &limits);
-
-	*error = old || errno == ENOENT ? 0 : errno;
-	if (old && ledger_map_fits(&old->map, &limits))
-		return old;
-	struct ledger *l = ledger_replace(old, path, &limits);
-	ledger_free(old);
-	return l;
-}
-
-void ledger_free(struct ledger *l)
-{
-	if (!l)
-		return;
-	ledger_map_close(&l->map);
-	free(l->pool[LEDGER_TERMINALS].free);
-	free(l->pool[LEDGER_REQUESTS].free);
-	free(l);
 }
 
 int ledger_fd(const struct ledger *l)
@@ -361,9 +152,9 @@ bool ledger_get_request(const struct ledger *l, uint32_t entry, struct ledger_re
 
 void ledger_get_hold(const struct ledger *l, uint32_t entry, struct ledger_hold *out)
 {
-	*out = *hold_at(l, entry);
-	if (!out->used)
-		*out = (struct ledger_hold){0};
+	const struct ledger_hold *h = hold_at(l, entry);
+
+	*out = h && h->used ? *h : (struct ledger_hold){0};
 	if (out->saved_size > LEDGER_SAVED_MAX)
 		out->saved_size = 0;
 	left_mend(&out->left);
@@ -391,8 +182,9 @@ uint32_t ledger_add(struct ledger *l, const struct ledger_request *r)
 		return LEDGER_NONE;
 
 	struct ledger_request *at = request_at(l, entry);
-	if (hold_at(l, entry)->used)
-		*hold_at(l, entry) = (struct ledger_hold){0};
+	struct ledger_hold *h = hold_at(l, entry);
+	if (h && h->used)
+		*h = (struct ledger_hold){0};
 	memcpy((char *)at + sizeof(at->state), (const char *)r + sizeof(r->state),
 	    sizeof(*at) - sizeof(at->state));
 	if (r->id > *ledger_map_last_id(&l->map))
@@ -421,8 +213,10 @@ void ledger_set_caller(struct ledger *l, uint32_t entry, uint64_t caller)
 
 void ledger_save(struct ledger *l, uint32_t entry, const void *saved, size_t size)
 {
-	struct ledger_hold *h = hold_at(l, entry);
+	struct ledger_hold *h = hold_get(l, entry);
 
+	if (!h)
+		return;
 	publish(&h->saved_size, 0);
 	memcpy(h->saved, saved, size);
 	publish(&h->saved_size, (uint32_t)size);
@@ -441,8 +235,12 @@ static void left_write(struct ledger_left *to, const struct ledger_left *from)
 
 void ledger_set_left(struct ledger *l, uint32_t entry, const struct ledger_left *left)
 {
-	left_write(&hold_at(l, entry)->left, left);
-	publish(&hold_at(l, entry)->used, 1);
+	struct ledger_hold *h = hold_get(l, entry);
+
+	if (!h)
+		return;
+	left_write(&h->left, left);
+	publish(&h->used, 1);
 }
 
 void ledger_end(struct ledger *l, uint32_t entry)

@@ -59,7 +59,8 @@ struct ledger_left {
 	uint8_t saved[LEDGER_SAVED_MAX];
 };
 
-/* What only holders have, apart so that waiters need no memory for it. */
+/* What only holders have: none has memory before the first of them needs it. Without
+ * any to be had it is not kept. */
 struct ledger_hold {
 	uint32_t used; /* else all zeroes */
 	uint32_t saved_size;

@@ -86,7 +86,7 @@ static int header_check(const struct header *h, size_t size)
 			return -EILSEQ;
 		end = x->offset + (uint64_t)x->max * x->stride;
 	}
-	return h->array[LEDGER_HOLDS].count >= h->array[LEDGER_REQUESTS].count ? 0 : -EILSEQ;
+	return h->array[LEDGER_HOLDS].max >= h->array[LEDGER_REQUESTS].max ? 0 : -EILSEQ;
 }
 
 static int map(struct ledger_map *m, size_t size)

@@ -1,4 +1,4 @@
-/* links: daemon/ledger.o daemon/ledger_map.o -lsystemd */
+/* links: daemon/ledger.o daemon/ledger_file.o daemon/ledger_map.o -lsystemd */
 /* What the daemon writes for its successor: kept through death at any moment, read
  * from versions before and after, and harmless whatever it contains. */
 #include <setjmp.h>
