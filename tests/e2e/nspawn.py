@@ -13,6 +13,7 @@ whatever a test installs, enables or writes is gone with it. All tests of the ca
 file run inside one machine, which is booted once. Everything of it is in a mount and
 a pid namespace of its own and ends with its first process.
 """
+import glob
 import os
 import signal
 import subprocess
@@ -28,6 +29,12 @@ BOOT_TIMEOUT = 90
 # This one's own services (an /etc/systemd/system/*.wants) stay out, and so do gettys.
 SETUP = """
 set -e
+# Control groups of its own, or two machines would take each other's for theirs. Some
+# of the old hierarchies take no process before they are set up; those it does not need.
+for procs in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do
+	own=${procs%/*}/$2
+	[ -e "$procs" ] && mkdir -p "$own" && echo $$ 2>/dev/null >"$own/cgroup.procs" || true
+done
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
@@ -64,10 +71,11 @@ class Machine:
     def __init__(self):
         if os.geteuid() != 0:
             raise Skip("a machine of its own needs root")
+        self.name = f"ttylock-{os.getpid()}"
         self.dir = tempfile.mkdtemp(prefix="ttylock-machine-")
         self.console = tempfile.TemporaryFile()
         self.nspawn = subprocess.Popen(
-            ["unshare", "-m", "/bin/sh", "-c", SETUP, "sh", self.dir, f"ttylock-{os.getpid()}", ROOT],
+            ["unshare", "-m", "/bin/sh", "-c", SETUP, "sh", self.dir, self.name, ROOT],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
         self.init = None
         try:
@@ -102,6 +110,17 @@ class Machine:
         self.nspawn.wait(30)
         self.console.close()
         os.rmdir(self.dir)  # empty: what was mounted there went with the namespace
+        until(self._groups_removed, "the end of its control groups", 30)
+
+    def _groups_removed(self):
+        """False while one of its processes has not ended altogether."""
+        for own in glob.glob(f"/sys/fs/cgroup/{self.name}") + glob.glob(f"/sys/fs/cgroup/*/{self.name}"):
+            for directory, _, _ in os.walk(own, topdown=False):
+                try:
+                    os.rmdir(directory)
+                except OSError:
+                    return False
+        return True
 
 
 def _run_inside(script, limit):

@@ -1,6 +1,7 @@
 """The daemon as a service, under a real systemd: the system's for every user, and a
 user manager's. All tests run in one machine of their own (nspawn.py), in this order."""
 import functools
+import json
 import pwd
 import stat
 
@@ -63,8 +64,8 @@ def show(name, unit=UNIT, manager=""):
     return sh(f"{manager or 'systemctl'} show --value -p {name} {unit}").strip()
 
 
-def main_pid():
-    return int(show("MainPID"))
+def main_pid(manager=""):
+    return int(show("MainPID", manager=manager))
 
 
 def service():
@@ -84,11 +85,11 @@ def open_files(pid):
         return int(re.search(r"Max open files +\d+ +(\d+)", f.read())[1])
 
 
-def another(than):
+def another(than, manager=""):
     """Waits until the service manager has started one in its place."""
     def look():
-        pid = main_pid()
-        return pid if pid not in (0, than) and show("ActiveState") == "active" else None
+        pid = main_pid(manager)
+        return pid if pid not in (0, than) and show("ActiveState", manager=manager) == "active" else None
     return until(look, "another daemon")
 
 
@@ -262,30 +263,102 @@ def stopped_it_comes_back_with_the_next_client(stage):
     assert t.finish() == 139
 
 
+def sitting(stage, name, count):
+    """(terminal, banner) of that user at a debugger, with count - 1 crashes that wait."""
+    t = run_as(stage, name, TTYLOCK, "run", "--", f"{OPT}/crowd", *["segv"] * count)
+    b = t.banner()
+    until(lambda: len(rows(stage, tty_of(t))[1]) == count - 1, f"{count - 1} who wait")
+    return t, b
+
+
+def subjects(stage, t):
+    """For whom that terminal is held and waited for, in order; the ids with them."""
+    holder, waiters = rows(stage, tty_of(t))
+    return [(r["id"], r["subject_pid"]) for r in [holder] + waiters if r]
+
+
+def serve_all(t, order, before=()):
+    """Each has its turn, in that order; no other banner was ever there."""
+    for _, pid in order[1:]:
+        t.interrupt()
+        assert t.debugged() == t.banners()[-1]
+        t.quit()
+        assert t.banner()["pid"] == pid
+    t.quit()
+    assert t.finish() == 0
+    order = [pid for _, pid in [*before, *order]]
+    assert t.banners() == order and t.shown.count(": signal 11") == len(order)
+
+
+@test
+def restarted_while_a_person_sits_in_gdb_and_five_wait(stage):
+    pid = service()
+    t, b = sitting(stage, ALICE, 6)
+    order = subjects(stage, t)
+    assert len(order) == 6 and order[0][1] == b["pid"]
+    for units in (UNIT, UNIT, f"{SOCKET_UNIT} {UNIT}"):
+        sh(f"systemctl restart {units}")
+        pid = another(pid)
+        until(lambda: subjects(stage, t) == order, f"all six, in their order, after {units}")
+        assert t.debugged() == b["pid"]  # and no second banner came
+        busy = stage.ttylock("exec", "-n", "--", "true", env={"TTYLOCK_TTY": tty_of(t)})
+        assert busy.returncode == 75, busy.stderr
+    t.quit()
+    assert t.banner()["pid"] == order[1][1]
+    sh(f"systemctl restart {UNIT}")
+    until(lambda: subjects(stage, t) == order[1:], "all who are left, in their order")
+    serve_all(t, order[1:], before=order[:1])
+    assert daemons() == [main_pid()]
+
+
 @test
 def a_stuck_one_is_replaced(stage):
-    """By the watchdog, without anybody asking."""
+    """By the watchdog, without anybody asking; who holds and who waits stays so."""
     pid = service()
+    t, b = sitting(stage, BOB, 3)
+    order = subjects(stage, t)
     os.kill(pid, signal.SIGSTOP)
-    service_again = another(pid)
+    another_pid = another(pid)
     assert not is_alive(pid)
     assert "Watchdog timeout" in sh(f"journalctl --no-pager -o cat _PID=1 UNIT={UNIT}")
-    t = stage.spawn(TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
-    t.banner()
-    t.quit()
-    assert t.finish() == 139
-    assert daemons() == [service_again]
+    until(lambda: subjects(stage, t) == order, "all three, in their order")
+    serve_all(t, order)
+    assert daemons() == [another_pid]
+
+
+# A debugger that is done at once, and tells when it is not alone.
+QUICK = """#!/bin/sh
+mkdir {dir}/held 2>/dev/null || echo "$1" >>{dir}/two
+echo "turn of $1"
+rmdir {dir}/held
+"""
 
 
 @test
-def killed_twenty_times_in_a_row(stage):
-    """No limit says that it was often enough."""
+def killed_twenty_times_during_a_storm(stage):
+    """Rounds of crashes until it was killed so often; beside them a person at gdb."""
     pid = service()
+    t, b = sitting(stage, ALICE, 3)
+    order = subjects(stage, t)
+    quick = stage.write("quick", QUICK.format(dir=stage.dir))
+    storm = stage.spawn(TTYLOCK, "run", "--", "/bin/sh", "-c",
+                        f"while [ ! -e enough ]; do {OPT}/crowd {'segv ' * 20}; done; echo over",
+                        env={"TTYLOCK_DEBUGGER": f"{quick} %p"})
     for _ in range(20):
+        storm.expect(r"turn of \d+")
         os.kill(pid, signal.SIGKILL)
         pid = another(pid)
-    assert show("ActiveState", SOCKET_UNIT) == "active"
-    assert stage.status()["daemon"]["pid"] == pid
+    stage.write("enough", "")
+    storm.expect("over")
+    assert storm.finish() == 0
+    ended = re.findall(r"segv (\d+): (.*?)\r", storm.shown)
+    assert len(ended) >= 20 and {how for _, how in ended} == {"signal 11"}, storm.shown
+    served = re.findall(r"turn of (\d+)", storm.shown)
+    assert sorted(served) == sorted(who for who, _ in ended), "each exactly once"
+    assert not os.path.exists(stage.path("two"))
+    assert show("ActiveState", SOCKET_UNIT) == "active" and daemons() == [pid]
+    until(lambda: subjects(stage, t) == order, "alice's, as they were")
+    serve_all(t, order)
 
 
 @test
@@ -304,27 +377,28 @@ def without_it_the_user_has_one_of_his_own(stage):
 
 # --- the user manager's ---------------------------------------------------------------------
 
-def user_systemctl(name):
+def as_user(name):
     uid = pwd.getpwnam(name).pw_uid
-    return (f"setpriv --reuid={uid} --regid={uid} --init-groups env XDG_RUNTIME_DIR=/run/user/{uid} "
-            "systemctl --user")
+    return (f"setpriv --reuid={uid} --regid={uid} --init-groups "
+            f"env XDG_RUNTIME_DIR=/run/user/{uid}")
 
 
 @test
 def a_user_managers_own(stage):
+    """The same for her alone: by its socket, restarted, killed, stuck."""
     install()
     sh(f"systemctl stop {SOCKET_UNIT} {UNIT}")
     user = pwd.getpwnam(ALICE)
     sh(f"loginctl enable-linger {ALICE} && systemctl start user@{user.pw_uid}.service")
-    systemctl = user_systemctl(ALICE)
+    systemctl = f"{as_user(ALICE)} systemctl --user"
     sh(f"{systemctl} enable --quiet --now {SOCKET_UNIT}")
     path = f"/run/user/{user.pw_uid}/ttylock/ttylock.sock"
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600 and os.stat(path).st_uid == user.pw_uid
     assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
     assert daemons() == []
-    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
-    assert t.banner()["pid"] == t.debugged()
-    pid = int(show("MainPID", manager=systemctl))
+    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crowd", "segv", "segv", "segv")
+    first = t.banner()["pid"]
+    pid = main_pid(systemctl)
     assert daemons() == [pid] and os.stat(f"/proc/{pid}").st_uid == user.pw_uid
     with open(f"/proc/{pid}/status") as f:
         status = f.read()
@@ -333,15 +407,17 @@ def a_user_managers_own(stage):
     busy = stage.ttylock("exec", "-n", "--", "true", env={"TTYLOCK_TTY": tty_of(t)})
     assert busy.returncode == 75, busy.stderr
     assert daemons() == [pid]
-    t.quit()
-    assert t.finish() == 139
 
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: show("MainPID", manager=systemctl) not in ("0", str(pid)) and
-          show("ActiveState", manager=systemctl) == "active", "another one of hers")
-    pid = int(show("MainPID", manager=systemctl))
-    os.kill(pid, signal.SIGSTOP)
-    until(lambda: show("MainPID", manager=systemctl) not in ("0", str(pid)), "the watchdog")
+    stage.status = lambda: json.loads(sh(f"{as_user(ALICE)} {TTYLOCK} status --json"))
+    order = until(lambda: (all_three := subjects(stage, t))[2:] and all_three, "two who wait")
+    assert order[0][1] == first
+    for end in (lambda: sh(f"{systemctl} restart {UNIT}"), lambda: os.kill(pid, signal.SIGKILL),
+                lambda: os.kill(pid, signal.SIGSTOP)):
+        end()
+        pid = another(pid, systemctl)
+        until(lambda: subjects(stage, t) == order, "all three, in their order")
+    serve_all(t, order)
+    assert daemons() == [pid]
     sh(f"{systemctl} disable --quiet --now {SOCKET_UNIT} && {systemctl} stop {UNIT}")
     assert not os.path.exists(path) and daemons() == []
     sh(f"loginctl disable-linger {ALICE} && systemctl stop user@{user.pw_uid}.service")

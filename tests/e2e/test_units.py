@@ -1,4 +1,5 @@
 """The units as they are installed: valid for systemd, and as exposed as they must be."""
+import functools
 import json
 
 from harness import *
@@ -9,14 +10,20 @@ EXPOSURE_MAX = 5
 MANAGERS = ("system", "user")
 
 
-def install(stage):
-    """The directory with the units of each manager; they name the daemon of the build tree."""
-    directories = {f"{'user' if m == 'user' else ''}unitdir": stage.path(m) for m in MANAGERS}
+@functools.cache
+def installed():
+    """A directory with them; they name the daemon in it."""
+    place = tempfile.TemporaryDirectory(prefix="ttylock-units-")
+    directories = {f"{'user' if m == 'user' else ''}unitdir": f"{place.name}/{m}" for m in MANAGERS}
     subprocess.run(["make", "--no-print-directory", "-o", "all", "install",
-                    f"BUILD={os.path.relpath(BUILD, ROOT)}", f"prefix={stage.path('usr')}",
+                    f"BUILD={os.path.relpath(BUILD, ROOT)}", f"prefix={place.name}/usr",
                     *(f"{k}={v}" for k, v in directories.items())],
-                   cwd=ROOT, env=stage.env, capture_output=True, check=True, timeout=60)
-    return {m: stage.path(m) for m in MANAGERS}
+                   cwd=ROOT, capture_output=True, check=True, timeout=60)
+    return place  # which is removed when we end
+
+
+def unit(name, manager="system"):
+    return f"{installed().name}/{manager}/{name}"
 
 
 def analyze(stage, *argv):
@@ -39,25 +46,24 @@ def properties(path):
 
 @test
 def systemd_finds_nothing_to_complain_about(stage):
-    for manager, directory in install(stage).items():
+    for manager in MANAGERS:
         out = analyze(stage, "verify", "--man=no", *([] if manager == "system" else ["--user"]),
-                      f"{directory}/ttylockd.socket", f"{directory}/ttylockd.service")
+                      unit("ttylockd.socket", manager), unit("ttylockd.service", manager))
         ours = [line for line in out.stderr.splitlines() if "ttylock" in line]
         assert out.returncode == 0 and not ours, out.stderr
 
 
 @test
 def the_exposure_is_at_most_half_a_point(stage):
-    unit = install(stage)["system"] + "/ttylockd.service"
-    out = analyze(stage, "security", "--offline=yes", f"--threshold={EXPOSURE_MAX}", unit)
+    out = analyze(stage, "security", "--offline=yes", f"--threshold={EXPOSURE_MAX}",
+                  unit("ttylockd.service"))
     assert out.returncode == 0, out.stdout + out.stderr
     assert re.search(r"Overall exposure level for ttylockd.service: 0\.[0-5] ", out.stdout), out.stdout
 
 
 @test
 def what_is_left_exposed_is_known(stage):
-    unit = install(stage)["system"] + "/ttylockd.service"
-    out = analyze(stage, "security", "--offline=yes", "--json=short", unit)
+    out = analyze(stage, "security", "--offline=yes", "--json=short", unit("ttylockd.service"))
     left = {row["json_field"] for row in json.loads(out.stdout) if row["exposure"]}
     assert left == {"RootDirectoryOrRootImage", "RestrictAddressFamilies_AF_UNIX", "ProtectProc",
                     "PrivateUsers", "DeviceAllow"}, left
@@ -70,7 +76,7 @@ def the_document_says_what_is_left(stage):
     named = re.findall(r"^\| `(\w+)=", text, re.M)
     assert sorted(named) == ["DeviceAllow", "PrivateUsers", "ProtectProc", "RestrictAddressFamilies",
                              "RootDirectory"], named
-    service = properties(install(stage)["system"] + "/ttylockd.service")["Service"]
+    service = properties(unit("ttylockd.service"))["Service"]
     for setting in re.findall(r"`(\w+=\w*)`", text):
         name, _, value = setting.partition("=")
         if name not in ("ProtectProc", "PrivateUsers", "RootDirectory", "DeviceAllow"):
@@ -80,38 +86,35 @@ def the_document_says_what_is_left(stage):
 @test
 def a_gap_would_be_seen(stage):
     """The gate itself: the same unit with one protection less is above it."""
-    unit = install(stage)["system"] + "/ttylockd.service"
-    with open(unit) as f:
+    with open(unit("ttylockd.service")) as f:
         text = f.read()
     assert "PrivateNetwork=yes\n" in text
-    with open(unit, "w") as f:
-        f.write(text.replace("PrivateNetwork=yes\n", ""))
-    out = analyze(stage, "security", "--offline=yes", f"--threshold={EXPOSURE_MAX}", unit)
+    copy = stage.write("ttylockd.service", text.replace("PrivateNetwork=yes\n", ""), 0o644)
+    out = analyze(stage, "security", "--offline=yes", f"--threshold={EXPOSURE_MAX}", copy)
     assert out.returncode != 0, out.stdout
 
 
 @test
 def both_managers_keep_it_running(stage):
-    for manager, directory in install(stage).items():
-        service = properties(f"{directory}/ttylockd.service")
+    for manager in MANAGERS:
+        service = properties(unit("ttylockd.service", manager))
         assert service["Unit"]["StartLimitIntervalSec"] == ["0"], manager
         wanted = {"Type": "notify", "NotifyAccess": "main", "Restart": "always",
                   "FileDescriptorStoreMax": "8192"}
         assert wanted.items() <= {k: v[0] for k, v in service["Service"].items()}.items(), manager
         assert "WatchdogSec" in service["Service"], manager
-        socket = properties(f"{directory}/ttylockd.socket")["Socket"]
+        socket = properties(unit("ttylockd.socket", manager))["Socket"]
         assert socket["TriggerLimitIntervalSec"] == ["0"], manager
         assert socket["SocketMode"] == ["0666" if manager == "system" else "0600"]
 
 
 @test
 def users_and_directories_are_valid(stage):
-    install(stage)
     for tool, name in (("systemd-sysusers", "sysusers"), ("systemd-tmpfiles", "tmpfiles")):
         root = stage.path("root-" + name)
         os.makedirs(root + "/etc")
         out = subprocess.run([tool, f"--root={root}", *(["--create"] if name == "tmpfiles" else []),
-                              f"{stage.path('usr')}/lib/{name}.d/ttylock.conf"],
+                              f"{installed().name}/usr/lib/{name}.d/ttylock.conf"],
                              capture_output=True, text=True, timeout=TIMEOUT)
         assert out.returncode == 0, out.stderr
     with open(stage.path("root-sysusers") + "/etc/passwd") as f:
