@@ -34,6 +34,9 @@ import traceback
 import pexpect
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(1, os.path.join(ROOT, "tests/model"))
+
+import replay  # noqa: E402
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 TTYLOCK = os.path.join(BUILD, "ttylock")
 PROGRAMS = os.path.join(ROOT, "build/tests/programs")
@@ -271,6 +274,12 @@ class Stage:
     def daemon_pid(self):
         daemon = self.status()["daemon"]
         return daemon and daemon["pid"]
+
+    def replay(self, whole=True):
+        """Holds what the daemon has logged against the model's rules: how many grants.
+        whole: nobody holds or waits any more."""
+        with open(self.path("ttylock/ttylockd.log"), errors="replace") as log:
+            return replay.check(log, whole)
 
     def expect_plain(self, argv, status, **kwargs):
         """Runs argv without us and checks that its status is the given one."""

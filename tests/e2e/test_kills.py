@@ -24,6 +24,7 @@ def finish_all(stage, t, served, left):
     assert set(re.findall(r"\nsegv \d+: (.*?)\r", t.shown)) <= {"signal 11", "signal 9"}
     assert t.banners() == served + [r["subject_pid"] for r in left]
     assert stage.requests() == (None, [])
+    stage.replay()
 
 
 def helper_of(stage, subject):

@@ -48,6 +48,7 @@ def last_in_first_out_before_the_queue(stage):
     t.expect("outer done")
     t.expect("the stranger")
     assert t.finish() == 0
+    assert stage.replay() == 3
 
 
 @test

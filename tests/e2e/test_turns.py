@@ -138,6 +138,7 @@ def fifty_crashes_in_the_same_instant(stage):
     assert order == wanted
     assert t.banners() == wanted
     assert stage.requests() == (None, [])
+    assert stage.replay() == count
 
 
 @test
