@@ -90,6 +90,8 @@ def steps():
             name = os.path.basename(script)[:-3]
             yield name + label, [PYTHON, script], {"BUILD": build_dir, **env}
     yield "seeded bugs", [PYTHON, "tests/schedule/seeded.py"], {}
+    yield "models", [PYTHON, "tests/model/check_model.py", "--quick"], {}
+    yield "wrong traces", [PYTHON, "tests/model/replay.py", "--self-test"], {}
     yield "fuzzers", ["make", "--no-print-directory", "fuzz", "FUZZ_SECONDS=3"], {}
 
 

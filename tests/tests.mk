@@ -101,8 +101,10 @@ fuzz-afl:
 	@/usr/bin/python3 tests/fuzz/fuzz.py --engine afl --build build/afl \
 		--seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS)
 
-# The lock table against its naive reference, ten times as long as in `make check`.
+# The protocol's models, searched to their last states (docs/model.md), and the lock
+# table against its naive reference, ten times as long as in `make check`.
 model: $(BUILD)/tests/test_locktable_model
+	/usr/bin/python3 tests/model/check_model.py
 	TTYLOCK_MODEL_STEPS=10000000 $<
 
 # --- the benchmark -----------------------------------------------------------
