@@ -14,6 +14,11 @@
  * fork() has no part in its parent's requests: with its parent's handles every
  * function returns -ECONNRESET (or -ENOENT), but ttylock_close(), which frees
  * the child's copy alone; it opens handles of its own.
+ *
+ * A daemon that dies is followed by another: the library connects to it, and
+ * requests go on as if nothing had been. That is done in its calls, and by
+ * ttylock_dispatch() when ttylock_fd() is readable; no thread is made for it. Only
+ * when no daemon answers for ten seconds are they lost.
  */
 #ifndef TTYLOCK_H
 #define TTYLOCK_H
@@ -37,10 +42,10 @@ enum ttylock_reason {
 enum ttylock_state {
 	TTYLOCK_QUEUED = 1,
 	TTYLOCK_GRANTED = 2,
-	TTYLOCK_RELEASED = 3,  /* ended by us, or freed by force */
+	TTYLOCK_RELEASED = 3,  /* ended by us, freed by force, or unknown to a new daemon */
 	TTYLOCK_CANCELLED = 4, /* left the queue */
 	TTYLOCK_REFUSED = 5,
-	TTYLOCK_LOST = 6, /* the daemon is gone */
+	TTYLOCK_LOST = 6, /* the daemon is gone, and none comes back */
 };
 
 /* What asks, and why. Zero-initialise; every field has a default. */
@@ -119,8 +124,8 @@ void ttylock_close(struct ttylock *t);
  * ttylock_cancel() it.
  * -EDEADLK: this task holds or waits for this terminal already; -EBUSY:
  * nonblock, and somebody holds it; -ETIMEDOUT; -EINTR: a signal was handled
- * meanwhile; -ECANCELED: somebody cancelled the request; -ECONNRESET: the
- * daemon is gone; -EACCES, -EUSERS, -EINVAL: refused. In each of these cases
+ * meanwhile; -ECANCELED: somebody cancelled the request; -ECONNRESET: no
+ * daemon comes back; -EACCES, -EUSERS, -EINVAL: refused. In each of these cases
  * nothing is held and nothing waits. */
 int ttylock_acquire(
     struct ttylock *t, const struct ttylock_wish *wish, int timeout_ms, uint64_t *idp);
@@ -149,13 +154,13 @@ int ttylock_shield(struct ttylock *t);
 /* -ENOENT: it has none. */
 int ttylock_unshield(struct ttylock *t);
 
-/* The descriptor to poll for reading before ttylock_dispatch(); -1: the daemon
- * is gone. It belongs to the handle. */
+/* The descriptor to poll for reading before ttylock_dispatch(); -1: no daemon
+ * comes back. It belongs to the handle. */
 int ttylock_fd(struct ttylock *t);
 
 /* Takes in what the daemon sent, waiting up to timeout_ms for the first of it.
- * Returns 1 when something came, 0 when nothing did; -EINTR; -ECONNRESET: the
- * daemon is gone, and all requests of the handle are TTYLOCK_LOST; -EPROTO. */
+ * Returns 1 when something came, 0 when nothing did; -EINTR; -ECONNRESET: no
+ * daemon comes back, and all requests of the handle are TTYLOCK_LOST; -EPROTO. */
 int ttylock_dispatch(struct ttylock *t, int timeout_ms);
 
 /* The state of a request as far as it is known. -ENOENT: no such id. */
@@ -163,12 +168,13 @@ int ttylock_get_status(struct ttylock *t, uint64_t id, struct ttylock_status *ou
 
 /* Gives the terminal back and forgets the id. Never waits for an answer of the
  * daemon; one that has not even read for two seconds, with its socket full,
- * is taken for gone.
- * -ENOENT: no such id; -ECONNRESET: the daemon is gone (the id is forgotten). */
+ * is taken for gone. Where there is none, waits up to two seconds for the next one.
+ * -ENOENT: no such id; -ECONNRESET: there is none (the id is forgotten; the next one
+ * is told at the next call with any handle). */
 int ttylock_release(struct ttylock *t, uint64_t id);
 
-/* Takes a request back, whatever its state, and forgets the id. Waits as
- * little. -ENOENT, -ECONNRESET as above. */
+/* Takes a request back, whatever its state, and forgets the id. Waits for nothing.
+ * -ENOENT, -ECONNRESET as above. */
 int ttylock_cancel(struct ttylock *t, uint64_t id);
 
 /* For a process that talks to the person itself (an interpreter, a menu) while
