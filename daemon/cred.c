@@ -101,7 +101,7 @@ void cred_comm(pid_t pid, char *comm, size_t size)
 		snprintf(comm, size, "?");
 }
 
-int cred_read(int sock, struct cred *out)
+int cred_claim(int sock, struct cred *out)
 {
 	struct ucred u;
 	socklen_t len = sizeof(u);
@@ -111,11 +111,17 @@ int cred_read(int sock, struct cred *out)
 		return -errno;
 	out->uid = u.uid;
 	out->pid = u.pid;
-	if (u.pid <= 0 || u.uid == POLICY_UID_OVERFLOW || u.uid == (uid_t)-1)
-		return -EACCES;
+	return u.pid <= 0 || u.uid == POLICY_UID_OVERFLOW || u.uid == (uid_t)-1 ? -EACCES : 0;
+}
 
-	struct cred c = {.uid = u.uid, .pid = u.pid};
-	c.pidfd = pidfd_get(sock, u.pid);
+int cred_read(int sock, struct cred *out)
+{
+	int rc = cred_claim(sock, out);
+	if (rc < 0)
+		return rc;
+
+	struct cred c = *out;
+	c.pidfd = pidfd_get(sock, c.pid);
 	if (c.pidfd < 0)
 		return c.pidfd;
 	c.process = process_key(c.pidfd, c.pid);

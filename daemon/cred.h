@@ -29,6 +29,10 @@ int cred_read(int sock, struct cred *out);
  * -errno. */
 int cred_find(pid_t pid, uint64_t process, struct cred *out);
 
+/* The cheap part of that: uid and pid alone, without a pidfd; enough to turn
+ * somebody away. 0, -EACCES or -errno. */
+int cred_claim(int sock, struct cred *out);
+
 /* Closes the pidfd; fine on one that is closed (-1). */
 void cred_close(struct cred *c);
 

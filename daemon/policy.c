@@ -30,6 +30,9 @@ enum policy_verdict policy_decide(enum policy_operation op, const struct policy_
 
 	switch (op) {
 	case POLICY_CONNECT:
+		if (c->over_rate && c->uid != 0 && c->mine >= POLICY_BUSY_CONNECTIONS)
+			return POLICY_QUOTA;
+		return quota(c);
 	case POLICY_TERMINAL:
 	case POLICY_LOCK:
 	case POLICY_WATCH:

@@ -6,6 +6,7 @@
 #ifndef TTYLOCK_POLICY_H
 #define TTYLOCK_POLICY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bucket.h"
@@ -29,6 +30,10 @@
 #define POLICY_UNGREETED_MAX_ROOT 64u
 #define POLICY_GREET_GRACE_S	  5
 #define POLICY_GREET_DEADLINE_S	  30
+
+/* Of a user who is over his rate, no more connections than these are taken in:
+ * each costs far more than to turn it away. */
+#define POLICY_BUSY_CONNECTIONS 256u
 
 /* What things cost of a user's rate; a message costs 1. */
 #define POLICY_COST_CONNECT 8u
@@ -61,6 +66,7 @@ struct policy_case {
 	/* The others: how many of the kind this uid has, the other uids have,
 	 * and there may be in all. */
 	uint64_t mine, others, total;
+	bool over_rate; /* POLICY_CONNECT: see policy_message_rate */
 };
 
 enum policy_verdict policy_decide(enum policy_operation op, const struct policy_case *c);

@@ -64,22 +64,22 @@ static void turn_away(int sock, ttylock_Code code, const char *text)
 	close(sock);
 }
 
-/* Also where cred_read failed: with what it could learn. */
-static void refuse(struct server *s, int sock, const struct cred *cred, enum log_kind kind,
+/* cred: what is known of it, be it little. */
+static void refuse(struct usage *usage, int sock, struct cred *cred, enum log_kind kind,
     const char *note, ttylock_Code code, const char *text)
 {
-	struct usage *usage = cred->pid > 0 ? usages_get(&s->usages, cred->uid) : NULL;
-
-	if (refusal_tell(usage))
+	if (refusal_tell(usage)) {
+		if (cred->pidfd < 0)
+			cred_comm(cred->pid, cred->comm, sizeof(cred->comm));
 		log_event(&(struct log_event){.kind = kind, .who = cred, .note = note});
-	usage_unref(usage);
+	}
 	turn_away(sock, code, text);
 }
 
-static void identity_refuse(struct server *s, int sock, const struct cred *cred, int error)
+static void identity_refuse(struct usage *usage, int sock, struct cred *cred, int error)
 {
 	if (error == -EMFILE || error == -ENFILE) {
-		refuse(s, sock, cred, LOG_KIND_NO_DESCRIPTORS, "a connection is turned away",
+		refuse(usage, sock, cred, LOG_KIND_NO_DESCRIPTORS, "a connection is turned away",
 		    ttylock_Code_ERROR_QUOTA, "out of descriptors");
 		return;
 	}
@@ -91,36 +91,53 @@ static void identity_refuse(struct server *s, int sock, const struct cred *cred,
 	turn_away(sock, ttylock_Code_ERROR_DENIED, "you have no identity here");
 }
 
+static enum policy_verdict may_connect(const struct server *s, struct usage *usage)
+{
+	struct policy_case pc = {
+	    .uid = usage->uid,
+	    .mine = usage->connections,
+	    .others = s->peers.count - usage->connections,
+	    .total = s->connections_max,
+	    .over_rate = !usage_may_talk(usage, broker_now()),
+	};
+
+	return policy_decide(POLICY_CONNECT, &pc);
+}
+
+/* Looks no closer than it must: many may come only to be turned away. */
+static void admit_user(struct server *s, int sock, struct usage *usage, struct cred *cred)
+{
+	enum policy_verdict verdict = usage ? may_connect(s, usage) : POLICY_QUOTA;
+
+	if (verdict == POLICY_DENY) {
+		refuse(usage, sock, cred, LOG_KIND_REFUSED, "a connection",
+		    ttylock_Code_ERROR_DENIED, "not allowed");
+		return;
+	}
+	int rc = verdict == POLICY_ALLOW ? cred_read(sock, cred) : 0;
+	if (rc < 0) {
+		identity_refuse(usage, sock, cred, rc);
+	} else if (verdict == POLICY_QUOTA || peers_add(&s->peers, sock, cred, usage) < 0) {
+		refuse(usage, sock, cred, LOG_KIND_QUOTA, "connections", ttylock_Code_ERROR_QUOTA,
+		    "too many connections");
+	} else {
+		log_debug("pid %d (%s), uid %u: connected", (int)cred->pid, cred->comm,
+		    (unsigned)cred->uid);
+		event_del(s->idle);
+	}
+}
+
 static void admit(struct server *s, int sock)
 {
 	struct cred cred;
-	int rc = cred_read(sock, &cred);
+	int rc = cred_claim(sock, &cred);
 
 	if (rc < 0) {
-		identity_refuse(s, sock, &cred, rc);
+		identity_refuse(NULL, sock, &cred, rc);
 		return;
 	}
 	struct usage *usage = usages_get(&s->usages, cred.uid);
-	struct policy_case pc = {
-	    .uid = cred.uid,
-	    .mine = usage ? usage->connections : 0,
-	    .others = s->peers.count - (usage ? usage->connections : 0),
-	    .total = s->connections_max,
-	};
-	enum policy_verdict verdict = policy_decide(POLICY_CONNECT, &pc);
-
-	if (verdict == POLICY_DENY) {
-		refuse(s, sock, &cred, LOG_KIND_REFUSED, "a connection", ttylock_Code_ERROR_DENIED,
-		    "not allowed");
-	} else if (verdict == POLICY_QUOTA || !usage ||
-		   peers_add(&s->peers, sock, &cred, usage) < 0) {
-		refuse(s, sock, &cred, LOG_KIND_QUOTA, "connections", ttylock_Code_ERROR_QUOTA,
-		    "too many connections");
-	} else {
-		log_debug(
-		    "pid %d (%s), uid %u: connected", (int)cred.pid, cred.comm, (unsigned)cred.uid);
-		event_del(s->idle);
-	}
+	admit_user(s, sock, usage, &cred);
 	cred_close(&cred);
 	usage_unref(usage);
 }

@@ -494,8 +494,6 @@ def a_set_user_id_program_ignores_the_environment(stage):
     os.chmod(program, 0o4755)
     with Daemon(stage) as d:
         env = {**stage.env, "TTYLOCK_SOCKET": d.path}
-        if "ASAN_OPTIONS" in env:  # its search for leaks needs ptrace, and may not
-            env["ASAN_OPTIONS"] += ":detect_leaks=0"
         for path, found in ((TTYLOCK, True), (program, False)):
             if found and subprocess.run(["setpriv", f"--reuid={OURS}", "--clear-groups", "test",
                                          "-x", path], check=False).returncode:
@@ -503,7 +501,8 @@ def a_set_user_id_program_ignores_the_environment(stage):
             out = subprocess.run([path, "status"], env=env, user=OURS, group=OURS, extra_groups=[],
                                  stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                  timeout=TIMEOUT, start_new_session=True)
-            assert out.returncode == 0, out
+            # A sanitizer cannot look for leaks there, and says so.
+            assert out.returncode == 0 or "LeakSanitizer does not work" in out.stderr, out
             assert ("no daemon" in out.stdout) != found, out
 
 
@@ -523,7 +522,7 @@ def a_stopped_holder_keeps_it_and_is_shown(stage):
     until(lambda: shown() == ["stopped"], "the word")
     assert stage.requests()[0]["stopped"] is True
     assert "HOLDS, stopped" in stage.ttylock("status", "--tree").stdout
-    out = stage.ttylock("exec", "-w", "1", "--", "true", env={"TTYLOCK_TTY": tty})
+    out = stage.ttylock("exec", "-w", "0.2", "--", "true", env={"TTYLOCK_TTY": tty})
     assert out.returncode == 124, out
     assert stage.requests()[0]["id"] == holder["id"]
     os.kill(holder["pid"], signal.SIGCONT)
@@ -638,10 +637,10 @@ def another_clock(stage):
         entry, = w.status()
         assert entry[11] < 600000 if 11 in entry else True
         env = {"TTYLOCK_TTY": os.ttyname(tty)}
-        out = stage.ttylock("exec", "-w", "1", "--", "true", env=env)
+        out = stage.ttylock("exec", "-w", "0.2", "--", "true", env=env)
         assert out.returncode == 124, out
         out = subprocess.run(["unshare", "-T", "--monotonic", "5000000", "--fork", TTYLOCK, "exec",
-                              "-w", "1", "--", "true"], env={**stage.env, **env},
+                              "-w", "0.2", "--", "true"], env={**stage.env, **env},
                              stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True,
                              timeout=TIMEOUT)
         assert out.returncode == 124, out

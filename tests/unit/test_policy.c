@@ -89,6 +89,22 @@ static void few_may_stay_without_hello(void **state)
 	assert_int_equal(policy_decide(POLICY_LINGER, &c), POLICY_ALLOW);
 }
 
+static void busy_user_gets_no_more_connections(void **state)
+{
+	struct policy_case c = {.uid = 5, .total = 10000, .over_rate = true};
+
+	(void)state;
+	c.mine = POLICY_BUSY_CONNECTIONS - 1;
+	assert_int_equal(policy_decide(POLICY_CONNECT, &c), POLICY_ALLOW);
+	c.mine++;
+	assert_int_equal(policy_decide(POLICY_CONNECT, &c), POLICY_QUOTA);
+	c.over_rate = false;
+	assert_int_equal(policy_decide(POLICY_CONNECT, &c), POLICY_ALLOW);
+	c.over_rate = true;
+	c.uid = 0;
+	assert_int_equal(policy_decide(POLICY_CONNECT, &c), POLICY_ALLOW);
+}
+
 /* Bytes are many: no sum of them may wrap. */
 static void large_numbers_do_not_wrap(void **state)
 {
@@ -121,6 +137,7 @@ int main(void)
 	    cmocka_unit_test(overflow_uid_may_nothing),
 	    cmocka_unit_test(nobody_takes_everything),
 	    cmocka_unit_test(few_may_stay_without_hello),
+	    cmocka_unit_test(busy_user_gets_no_more_connections),
 	    cmocka_unit_test(large_numbers_do_not_wrap),
 	    cmocka_unit_test(root_has_a_rate_of_its_own),
 	};
