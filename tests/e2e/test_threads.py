@@ -17,6 +17,7 @@ ROUNDS = os.environ.get("TTYLOCK_CHURN")
 SANITIZERS = 0 if BUILD.endswith("build") else sum(1 << (n - 1) for n in (
     signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE))
 LIMIT = 120 if not ROUNDS else 3600
+TSAN_OPTIONS = {"TSAN_OPTIONS": "die_after_fork=0:halt_on_error=1:exitcode=66"}
 
 
 def finish(t):
@@ -42,19 +43,56 @@ def two_processes_of_four_threads(stage):
     assert t.shown.count("granted ") == 2, t.shown[-1000:]
 
 
-@test
-def eight_threads_under_thread_sanitizer(stage):
+def tsan_churn():
     if os.environ.get("BUILD", "build") != "build":
         raise Skip("done once, with the plain build")
     program = f"{TSAN}/tests/library/churn"
     made = subprocess.run(["make", "-s", f"BUILD={TSAN}", "SAN=-fsanitize=thread", "OPT=-O1 -g", program],
                           cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stdout + made.stderr
+    return os.path.join(ROOT, program)
+
+
+@test
+def eight_threads_under_thread_sanitizer(stage):
+    program = tsan_churn()
     # The daemon is the plain one: a handle of ours brings it up and keeps it.
     keeper = Puppet(stage)
     assert keeper.ask("open", 0) == "0"
-    finish(stage.spawn(os.path.join(ROOT, program), "8", ROUNDS or "2000", timeout=LIMIT, env={
-        "TSAN_OPTIONS": "die_after_fork=0:halt_on_error=1:exitcode=66"}))
+    finish(stage.spawn(program, "8", ROUNDS or "2000", timeout=LIMIT, env=TSAN_OPTIONS))
+
+
+def churn_with_deaths(stage, program, env=None):
+    """Two processes, while their daemon is killed; somebody else has it started again."""
+    shared = stage.write("shared", "\0" * 4096, 0o600)
+    run = f"{program} 4 {ROUNDS or 400} {shared} dies"
+    keeper = Puppet(stage)
+    assert keeper.ask("open", 0) == "0"
+    t = stage.spawn("/bin/bash", "-c", f"trap '' INT; {run} & one=$!; {run} & wait $one && wait $!",
+                    timeout=LIMIT, env=env)
+    until(lambda: stage.requests()[0], "they have begun")
+    kills = 0
+    while t.isalive() and (kills < 20 or ROUNDS):
+        daemon = stage.daemon_pid()
+        os.kill(daemon, signal.SIGKILL)
+        until(lambda gone=daemon: keeper.ask("dispatch", 0, 50) and
+              stage.daemon_pid() not in (None, gone), "the next daemon")
+        until(lambda: not t.isalive() or stage.requests()[0], "somebody holds")
+        kills += 1
+    status = t.finish()
+    assert status == 0, status
+    assert t.shown.count("granted ") == 2, t.shown[-300:]
+    assert kills > 2
+
+
+@test
+def a_daemon_that_dies_again_and_again(stage):
+    churn_with_deaths(stage, CHURN)
+
+
+@test
+def the_same_under_thread_sanitizer(stage):
+    churn_with_deaths(stage, tsan_churn(), env=TSAN_OPTIONS)
 
 
 # --- children ----------------------------------------------------------------
