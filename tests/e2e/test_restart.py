@@ -47,7 +47,7 @@ def until_ids(stage, wanted):
     until(lambda: ids(stage.requests()) == wanted, f"{wanted} hold and wait")
 
 
-def until_reclaimed(stage, count):
+def has_reclaimed(stage, count):
     with open(stage.path("ttylock/ttylockd.log")) as f:
         log = f.read()
     return log.rpartition("restored:")[2].count(" reclaimed: ") == count
@@ -62,7 +62,7 @@ def a_person_in_gdb_notices_nothing(stage):
     requests = stage.until_waiting(5)
     for _ in range(3):
         kill_daemon(stage)
-        until(lambda: until_reclaimed(stage, 6), "all have come back")
+        until(lambda: has_reclaimed(stage, 6), "all have come back")
         assert ids(stage.requests()) == ids(requests)
         assert t.gdb("print 6 * 7") == "print 6 * 7\r\n$1 = 42\r\n" or "= 42" in t.before
         assert "ttylock" not in t.before
@@ -117,7 +117,7 @@ def a_command_goes_on(stage):
     t.expect(r"one\r\none\r\n")
     before = ids(stage.requests())
     kill_daemon(stage)
-    until(lambda: until_reclaimed(stage, 1), "it has come back")
+    until(lambda: has_reclaimed(stage, 1), "it has come back")
     assert ids(stage.requests()) == before
     t.sendline("two")
     t.expect(r"two\r\ntwo\r\n")
@@ -125,6 +125,19 @@ def a_command_goes_on(stage):
     assert t.finish() == 0
     assert "ttylock" not in t.shown, t.shown
     assert stage.requests() == (None, [])
+
+
+@test
+def a_command_hears_of_the_next_daemons_orders(stage):
+    t = stage.spawn(TTYLOCK, "exec", "--", "cat")
+    t.sendline("one")
+    t.expect(r"one\r\none\r\n")
+    kill_daemon(stage)
+    until(lambda: has_reclaimed(stage, 1), "it has come back")
+    forced = stage.ttylock("release", "--force", "--yes", ids(stage.requests())[0])
+    assert forced.returncode == 0, forced
+    t.expect("by force")
+    assert t.finish() == 128 + signal.SIGKILL
 
 
 @test
@@ -159,7 +172,7 @@ def a_holder_outside_the_library_is_waited_for(stage):
     p, holder, held = waiting_pair(stage)
     before = ids(stage.requests())
     kill_daemon(stage)
-    until(lambda: until_reclaimed(stage, 1), "the waiter has come back")
+    until(lambda: has_reclaimed(stage, 1), "the waiter has come back")
     assert ids(stage.requests()) == before
     assert p.threads[1].is_waiting()
     assert holder.ask("status", 0, held) == "2"
@@ -175,7 +188,7 @@ def a_release_that_no_daemon_heard(stage):
         assert holder.ask("release", 0, held) == "ECONNRESET"
         assert holder.ask("release", 0, held) == "ENOENT"
         assert holder.ask("close", 0) == "0"
-    until(lambda: until_reclaimed(stage, 1), "the waiter has come back")
+    until(lambda: has_reclaimed(stage, 1), "the waiter has come back")
     assert p.threads[1].is_waiting(), "it is not known to be free"
     assert holder.ask("open", 1) == "0"
     assert int(p.threads[1].answer()) > 0
@@ -231,7 +244,7 @@ def a_child_of_one_that_is_reconnecting(stage):
         assert child.ask("dispatch", 0, -1) == "ECONNRESET"
         assert child.acquire(timeout=1000) == "ECONNRESET"
         assert child.ask("close", 0) == "0"
-    until(lambda: until_reclaimed(stage, 1), "the waiter has come back")
+    until(lambda: has_reclaimed(stage, 1), "the waiter has come back")
     assert holder.ask("release", 0, held) == "0"
     assert int(p.threads[1].answer()) > 0
 

@@ -1,0 +1,131 @@
+/* links: client/lib/outage.o */
+/* When a client tries again, starts a daemon, gives up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "../../client/lib/outage.h"
+
+#define BEGAN 1000000
+
+/* What comes of trying whenever it is time, where nobody ever answers. */
+struct course {
+	int64_t first, launched, over;
+	unsigned tries, launches;
+	int64_t longest; /* between two tries */
+};
+
+static struct course follow(bool eager, int error, uint32_t chance)
+{
+	struct outage o = {.eager = eager};
+	struct course c = {0};
+	int64_t last = BEGAN;
+
+	outage_begin(&o, BEGAN, chance);
+	for (int64_t now = BEGAN; !c.over; now++) {
+		if (!outage_is_due(&o, now))
+			continue;
+		if (c.tries++ == 0)
+			c.first = now - BEGAN;
+		if (now - last > c.longest)
+			c.longest = now - last;
+		last = now;
+		outage_try(&o, now);
+		if (!outage_failed(&o, now, error, chance))
+			c.over = now - BEGAN;
+		if (outage_launches(&o, now) && c.launches++ == 0)
+			c.launched = now - BEGAN;
+	}
+	return c;
+}
+
+static void nobody_is_there(void **state)
+{
+	(void)state;
+	for (uint32_t chance = 0; chance < 2000; chance += 7) {
+		struct course c = follow(false, -ECONNREFUSED, chance);
+
+		assert_true(c.first <= 50);
+		assert_true(c.longest <= 250);
+		assert_true(c.launched >= c.first && c.launched <= 800);
+		assert_true(c.launches >= 4 && c.launches <= 6);
+		assert_in_range(c.over, OUTAGE_MS, OUTAGE_MS + 300);
+	}
+}
+
+static void the_agent_is_there_at_once(void **state)
+{
+	(void)state;
+	for (uint32_t chance = 0; chance < 2000; chance += 7) {
+		struct course c = follow(true, -ENOENT, chance);
+
+		assert_int_equal(c.first, 0);
+		assert_int_equal(c.launched, 0);
+	}
+}
+
+static void many_come_back_at_once(void **state)
+{
+	(void)state;
+	struct course c = follow(false, -EAGAIN, 4711);
+
+	assert_int_equal(c.launches, 0);
+	assert_true(c.longest <= 50);
+}
+
+/* A program that looks in once an hour has as many tries as others. */
+static void tries_may_be_far_apart(void **state)
+{
+	struct outage o = {0};
+	int64_t now = BEGAN;
+
+	(void)state;
+	outage_begin(&o, now, 0);
+	for (int i = 1; i < OUTAGE_TRIES; i++, now += 3600000) {
+		assert_true(outage_is_due(&o, now));
+		outage_try(&o, now);
+		assert_true(outage_failed(&o, now, -ENOENT, 0));
+	}
+	outage_try(&o, now);
+	assert_false(outage_failed(&o, now, -ENOENT, 0));
+}
+
+/* One that lets us in and hangs up does not make us connect for ever, nor fast. */
+static void a_daemon_that_hangs_up(void **state)
+{
+	struct outage o = {0};
+	int64_t now = BEGAN;
+	bool hopeful = true;
+	int tries = 0;
+
+	(void)state;
+	outage_begin(&o, now, 0);
+	while (hopeful) {
+		while (!outage_is_due(&o, now))
+			now++;
+		outage_try(&o, now);
+		hopeful = outage_failed(&o, now, -ECONNRESET, 0);
+		tries++;
+	}
+	assert_in_range(tries, 40, 120);
+	outage_end(&o);
+	outage_begin(&o, now, 17);
+	assert_true(outage_is_due(&o, now + 17));
+	assert_false(outage_is_due(&o, now + 16));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(nobody_is_there),
+	    cmocka_unit_test(the_agent_is_there_at_once),
+	    cmocka_unit_test(many_come_back_at_once),
+	    cmocka_unit_test(tries_may_be_far_apart),
+	    cmocka_unit_test(a_daemon_that_hangs_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
