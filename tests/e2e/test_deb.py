@@ -4,6 +4,7 @@ import atexit
 import shutil
 import stat
 
+import nspawn
 from harness import *
 from linked import plain_library
 
@@ -80,7 +81,8 @@ class Builds:
     def start(self):
         if self.dir:
             return
-        self.dir = tempfile.mkdtemp(prefix="ttylock-deb-")
+        # Where a machine of its own can see it.
+        self.dir = tempfile.mkdtemp(prefix="deb-test-", dir=BUILD)
         atexit.register(self.end)
         # The newer one is for the upgrade alone: quicker, without symbols for debuggers.
         self._make(VERSION, "nocheck")
@@ -350,6 +352,21 @@ def install_upgrade_and_purge_leave_nothing_behind(stage):
     assert not system.changes(), system.changes()
     listed = system.sh("dpkg -l '*ttylock*' 2>&1 || true")
     assert not re.search(r"^(?!un).. +(lib)?ttylock", listed, re.M), listed
+
+
+@test
+def an_upgrade_under_systemd_is_not_noticed(stage):
+    needs_packaging()
+    versions = [os.path.dirname(builds.packages(v)["ttylockd"]) for v in (VERSION, NEWER)]
+    machine = nspawn.Machine()
+    try:
+        environment = {**stage.env, "HOME": "/root", "TTYLOCK_DEBS": ":".join(versions)}
+        out = machine.call("/usr/bin/env", "-i", *(f"{k}={v}" for k, v in environment.items()),
+                           "/usr/bin/python3", os.path.join(ROOT, "tests/e2e/upgrade.py"),
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200)
+        assert out.returncode == 0, out.stdout
+    finally:
+        machine.close()
 
 
 builds_wanted = plain_library() == BUILD and shutil.which("dpkg-buildpackage")
