@@ -40,7 +40,7 @@ PACKAGES = {
 }
 # What dpkg and others keep to themselves: logs, caches, the files before the last change.
 NOT_OURS = re.compile(r"""
-    /(tmp|run|proc|dev|sys)(/.*)? | /var/(log|cache|tmp|lib/dpkg|lib/apt)(/.*)? |
+    /(tmp|run|proc|dev|sys)(/.*)? | /var/(log|cache|tmp|lib/dpkg|lib/man-db)(/.*)? |
     /etc/(passwd|group|shadow|gshadow|subuid|subgid)- | /etc/ld\.so\.cache |
     /etc/\.pwd\.lock | /var/lib/systemd/catalog/database""", re.X)
 PROGRAM = """
@@ -252,6 +252,7 @@ exec cat
              stage.dir, builds.dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=stage.env)
         stage.pids.add(self.keeper.pid)
         assert self.keeper.stdout.readline() == b"ready\n"
+        self.sh("rm -f /var/lib/man-db/auto-update")  # slow
 
     def argv(self, *argv):
         return ["nsenter", "-t", str(self.keeper.pid), "-m", "chroot", self.dir + "/root", *argv]
