@@ -39,12 +39,15 @@ mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 rm -rf "$1"/root/etc/systemd/system/*.wants "$1"/root/etc/systemd/user/*.wants
+rm -f "$1/root/usr/sbin/policy-rc.d" # by which an image without a systemd starts nothing
 systemctl --root="$1/root" mask getty.target console-getty.service getty@.service \\
 	serial-getty@.service timers.target
 # What nspawn keeps of a machine while it runs is not for the others to see.
 mount -t tmpfs tmpfs /run
-exec systemd-nspawn --register=no --keep-unit --directory="$1/root" --machine="$2" --boot \\
-	--private-network --console=pipe --link-journal=no --bind-ro="$3"
+root=$1/root name=$2
+shift 2
+exec systemd-nspawn --register=no --keep-unit --directory="$root" --machine="$name" --boot \\
+	--private-network --console=pipe --link-journal=no "$@"
 """
 
 
@@ -68,14 +71,16 @@ def _is_init(pid):
 
 
 class Machine:
-    def __init__(self):
+    def __init__(self, directories=()):
+        """directories: which it can read, besides the checkout."""
         if os.geteuid() != 0:
             raise Skip("a machine of its own needs root")
         self.name = f"ttylock-{os.getpid()}"
         self.dir = tempfile.mkdtemp(prefix="ttylock-machine-")
         self.console = tempfile.TemporaryFile()
         self.nspawn = subprocess.Popen(
-            ["unshare", "-m", "/bin/sh", "-c", SETUP, "sh", self.dir, self.name, ROOT],
+            ["unshare", "-m", "/bin/sh", "-c", SETUP, "sh", self.dir, self.name,
+             *(f"--bind-ro={d}" for d in (ROOT, *directories))],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
         self.init = None
         try:
@@ -123,24 +128,24 @@ class Machine:
         return True
 
 
-def _run_inside(script, limit):
+def run_inside(script, *args, directories=(), environment=None, limit=400, **kwargs):
+    """Runs a file of tests in a machine, to its end: what subprocess.run() returns."""
     passed = {name: os.environ[name] for name in ("BUILD", "TEST_TIMEOUT") if name in os.environ}
-    machine = Machine()
+    machine = Machine(directories)
     try:
-        environment = [f"{k}={v}" for k, v in {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
-            "HOME": "/root", INSIDE: "1", **passed}.items()]
-        status = machine.call("/usr/bin/env", "-i", *environment, "/usr/bin/python3",
-                              os.path.abspath(script), *sys.argv[1:], timeout=limit).returncode
-        if status != 0:
+        variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                     "LANG": "C.UTF-8", "HOME": "/root", INSIDE: "1", **passed, **(environment or {})}
+        done = machine.call("/usr/bin/env", "-i", *(f"{k}={v}" for k, v in variables.items()),
+                            "/usr/bin/python3", os.path.abspath(script), *args, timeout=limit, **kwargs)
+        if done.returncode != 0:
             machine.call("journalctl", "--no-pager", "--boot", "--lines=100")
-        return status
+        return done
     finally:
         machine.close()
 
 
-def main(script, limit=400):
-    """harness.main() in a machine of its own; limit: of all tests together, in s."""
+def main(script):
+    """harness.main() in a machine of its own."""
     if os.environ.get(INSIDE):
         harness.main()
     if BUILD != os.path.join(ROOT, "build"):
@@ -148,6 +153,6 @@ def main(script, limit=400):
         print("0 passed, 0 failed, 0 skipped")
         sys.exit(0)
     try:
-        sys.exit(_run_inside(script, limit))
+        sys.exit(run_inside(script, *sys.argv[1:]).returncode)
     except Skip as e:
         print(f"skipped: {os.path.basename(script)}: {e}\n0 passed, 0 failed, 1 skipped")

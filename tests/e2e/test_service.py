@@ -9,22 +9,12 @@ import harness
 import nspawn
 from harness import *
 from puppet import Puppet
+from service import *
 
 harness.TTYLOCK = TTYLOCK = "/usr/local/bin/ttylock"
-SOCKET = "/run/ttylock/ttylock.sock"
-UNIT, SOCKET_UNIT = "ttylockd.service", "ttylockd.socket"
-OPT = "/opt/ttylock-test"
 # What the sandbox refuses with an error would be worked around and stay unseen.
 DROP_IN = "[Service]\nSystemCallErrorNumber=\nSystemCallErrorNumber=kill\n"
 ALICE, BOB = "alice", "bob"
-
-
-def sh(command, check=True, **kwargs):
-    out = subprocess.run(command, shell=True, text=True, stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                         **{"timeout": TIMEOUT, **kwargs})
-    assert not check or out.returncode == 0, f"{command}: {out.returncode}\n{out.stdout}"
-    return out.stdout
 
 
 def as_documented(part):
@@ -36,12 +26,6 @@ def as_documented(part):
         sh(re.sub(r"^make ", f"make -C {ROOT} -o all ", command))
 
 
-def ours():
-    """What there is of us in the file system."""
-    return set(sh("find /usr/local /etc /run /var/lib /home -xdev -name '*ttylock*' "
-                  "-not -path '/run/systemd/*'").split())
-
-
 @functools.cache
 def install():
     """Once for all tests; returns what had been there before it."""
@@ -51,21 +35,10 @@ def install():
     with open(f"/etc/systemd/system/{UNIT}.d/strict.conf", "w") as f:
         f.write(DROP_IN)
     as_documented("## Install")
-    os.mkdir(OPT)
-    sh(f"cp {PROGRAMS}/crash {PROGRAMS}/crowd {OPT}")
+    programs()
     for name in (ALICE, BOB):
-        sh(f"useradd --create-home --shell /bin/sh {name}")
-        with open(f"/home/{name}/.gdbinit", "w") as f:
-            f.write("set pagination off\nset width 0\n")
+        somebody(name)
     return before
-
-
-def show(name, unit=UNIT, manager=""):
-    return sh(f"{manager or 'systemctl'} show --value -p {name} {unit}").strip()
-
-
-def main_pid(manager=""):
-    return int(show("MainPID", manager=manager))
 
 
 def service():
@@ -76,53 +49,13 @@ def service():
     return until(lambda: show("ActiveState") == "active" and main_pid(), "the daemon")
 
 
-def daemons():
-    return [int(p) for p in sh("pgrep -x ttylockd", check=False).split()]
-
-
 def open_files(pid):
     with open(f"/proc/{pid}/limits") as f:
         return int(re.search(r"Max open files +\d+ +(\d+)", f.read())[1])
 
 
-def another(than, manager=""):
-    """Waits until the service manager has started one in its place."""
-    def look():
-        pid = main_pid(manager)
-        return pid if pid not in (0, than) and show("ActiveState", manager=manager) == "active" else None
-    return until(look, "another daemon")
-
-
 def journal(since=""):
     return sh(f"journalctl --no-pager -o cat -u {UNIT} {since}")
-
-
-def run_as(stage, name, *argv, env=None):
-    """A command of that user on a pty that is that user's, as after a login."""
-    user = pwd.getpwnam(name)
-
-    def become():
-        os.fchown(0, user.pw_uid, -1)
-        os.initgroups(name, user.pw_gid)
-        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-
-    own = {"HOME": user.pw_dir, "USER": name, "XDG_RUNTIME_DIR": f"/run/user/{user.pw_uid}"}
-    t = stage.spawn(*argv, env={**own, **(env or {})}, cwd=user.pw_dir, preexec_fn=become)
-    stage.pids.add(t.pid)
-    return t
-
-
-def tty_of(t):
-    return os.readlink(f"/proc/{t.pid}/fd/0")
-
-
-def rows(stage, terminal):
-    """(holder, waiters) of that terminal, as root sees them."""
-    for entry in stage.status()["terminals"]:
-        if entry["terminal"] == terminal:
-            return entry["holder"], entry["waiters"]
-    return None, []
 
 
 # --- its start ------------------------------------------------------------------------------
@@ -261,33 +194,6 @@ def stopped_it_comes_back_with_the_next_client(stage):
     assert main_pid() not in (0, pid) and daemons() == [main_pid()]
     t.quit()
     assert t.finish() == 139
-
-
-def sitting(stage, name, count):
-    """(terminal, banner) of that user at a debugger, with count - 1 crashes that wait."""
-    t = run_as(stage, name, TTYLOCK, "run", "--", f"{OPT}/crowd", *["segv"] * count)
-    b = t.banner()
-    until(lambda: len(rows(stage, tty_of(t))[1]) == count - 1, f"{count - 1} who wait")
-    return t, b
-
-
-def subjects(stage, t):
-    """For whom that terminal is held and waited for, in order; the ids with them."""
-    holder, waiters = rows(stage, tty_of(t))
-    return [(r["id"], r["subject_pid"]) for r in [holder] + waiters if r]
-
-
-def serve_all(t, order, before=()):
-    """Each has its turn, in that order; no other banner was ever there."""
-    for _, pid in order[1:]:
-        t.interrupt()
-        assert t.debugged() == t.banners()[-1]
-        t.quit()
-        assert t.banner()["pid"] == pid
-    t.quit()
-    assert t.finish() == 0
-    order = [pid for _, pid in [*before, *order]]
-    assert t.banners() == order and t.shown.count(": signal 11") == len(order)
 
 
 @test
