@@ -276,12 +276,16 @@ void link_put(struct link *l)
 		put_inherited(l);
 		return;
 	}
+	bool settled = false;
 	pthread_mutex_lock(&links.lock);
-	bool settles = l->users == 1;
-	pthread_mutex_unlock(&links.lock);
-	if (settles)
+	/* Told apart and taken off under one lock: of two that go at once, one is the
+	 * last. */
+	while (l->users == 1 && !settled) {
+		pthread_mutex_unlock(&links.lock);
 		settle(l);
-	pthread_mutex_lock(&links.lock);
+		settled = true;
+		pthread_mutex_lock(&links.lock);
+	}
 	bool last = unlist(l);
 	pthread_mutex_unlock(&links.lock);
 	if (!last)
