@@ -57,4 +57,9 @@ def each_step_and_search_that_is_told_is_there(stage):
     assert searches == re.findall(r"^\| ([a-z, ]+?) \| \d", page, re.M), searches
 
 
+@test
+def the_analysis_names_what_there_is(stage):
+    assert check("docs/concurrency.md") > 60
+
+
 main()

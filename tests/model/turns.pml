@@ -6,7 +6,8 @@
  *
  *   CLIENTS, TERMINALS
  *   DEATHS       of the daemon
- *   NEST         client 2 is below client 0 and may ask under its grant
+ *   NEST         client 2 is below client 0: 1: it may ask under its grant, or not;
+ *                2: it asks under it or not at all
  *   CANCELS, KILLS, STOPS, FORCES, DOUBLES     how often that happens, at most,
  *   TOTAL        and all of these together
  *   IN_ORDER     clients ask for the first time in the order of their numbers:
@@ -484,7 +485,8 @@ proctype Client(byte c)
 end:	do
 	:: atomic {
 		!dead[c] && !stopped[c] && state[c] == NEW && up && connection[c] != BROKEN &&
-		    (!IN_ORDER || c == 0 || terminal[c - 1] != NOBODY || dead[c - 1]) ->
+		    (!IN_ORDER || c == 0 || terminal[c - 1] != NOBODY || dead[c - 1]) &&
+		    (NEST != 2 || c != 2 || terminal[c] != NOBODY || state[0] == HELD) ->
 		connection[c] = OPEN;
 		if
 		:: terminal[c] == NOBODY && NEST && c == 2 && state[0] == HELD ->
@@ -494,8 +496,8 @@ end:	do
 			:: awaited = true
 			:: true
 			fi
-		:: terminal[c] == NOBODY -> terminal[c] = 0
-		:: terminal[c] == NOBODY && TERMINALS > 1 && c > 0 -> terminal[c] = 1
+		:: terminal[c] == NOBODY && !(NEST == 2 && c == 2) -> terminal[c] = 0
+		:: terminal[c] == NOBODY && TERMINALS > 1 && c > 0 && !(NEST == 2 && c == 2) -> terminal[c] = 1
 		:: terminal[c] != NOBODY
 		fi;
 		ask(c);
@@ -664,6 +666,7 @@ active proctype Final()
 		do
 		:: c < CLIENTS ->
 			assert(dead[c] || stopped[c] || state[c] == ENDED || state[c] == DONE ||
+			    (NEST == 2 && terminal[c] == NOBODY) ||
 			    BLOCKED(terminal[c]));
 			c++
 		:: else -> break
