@@ -561,7 +561,11 @@ def a_daemon_that_hangs_hangs_nobody(stage):
         began = time.monotonic()
         quiet = [["status"], ["status", "--json"], ["status", "--tree"], ["cancel", "1"],
                  ["next", "1"], ["skip", "1"], ["release", "-fy", "1"], ["release", "-fy"],
-                 ["wait", "-w", "3"], ["shell"]]
+                 ["wait", "-w", "3"], ["shell"],
+                 ["trace", "-o", stage.path("trace")]]
+        dump = subprocess.Popen([TTYLOCK, "dump", str(d.pid)], env=stage.env, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                start_new_session=True)
         full = {**stage.env, "TTYLOCK_SOCKET": stage.path("full")}
         started = [(args, subprocess.Popen(
             [TTYLOCK, *args], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -578,6 +582,7 @@ def a_daemon_that_hangs_hangs_nobody(stage):
             assert re.fullmatch(r"ttylock: [^\n]*(does not answer|timed out)[^\n]*\n", err), \
                 (args, out, err)
             assert p.returncode not in (0, -signal.SIGKILL), (args, p.returncode)
+        assert "#0" in dump.communicate(timeout=TIMEOUT)[0]  # without who waits for whom
         for args, t in loud:
             assert t.finish() == (7 if args[0] == "run" else 125), (args, t.shown)
             assert re.fullmatch(r"ttylock: [^\r\n]*does not answer[^\r\n]*\r\n", t.shown), \
