@@ -1,32 +1,21 @@
 #include "peer.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "frame.h"
 #include "inbox.h"
 #include "log.h"
-#include "outbox.h"
 #include "policy.h"
 #include "refusal.h"
 #include "request.h"
+#include "sender.h"
 #include "sync_point.h"
 #include "turn.h"
 
-/* From here on a peer's events are dropped, and it is not read from, until it
- * has read what there is. */
-#define OUTBOX_SOFT (64u * 1024)
-/* More than all statuses of a peer with very many requests: one that lets so
- * much lie and only waits is dropped. One that holds a terminal is kept, for it
- * may be stopped: what its requests can still bring is bounded by their number.
- * A long answer that it asked for does not count. */
-#define OUTBOX_HARD (512u * 1024)
 /* What the kernel keeps for a peer that does not read, out of our sight; it takes
  * twice that. */
 #define KERNEL_BUFFER (32 * 1024)
@@ -40,15 +29,12 @@ struct peer {
 	struct peer *next_dead;	  // peers.dead
 	int sock;
 	struct event readable, died;
-	/* NULL while there is no need of it: most of the time. */
-	struct event *writable, *greet;
+	struct event *greet; /* NULL once it has said Hello */
 	struct turn turn;
-	bool paused;	  /* not read from until the outbox is empty */
-	bool lingering;	  /* counted in usage */
-	bool events_lost; /* some were dropped: to be told */
+	bool paused;	/* not read from until the outbox is empty */
+	bool lingering; /* counted in usage */
 	struct inbox in;
-	struct outbox out;
-	size_t bulk; /* long answers put into it since it was empty */
+	struct sender out;
 };
 
 static struct peer *peer_of(struct caller *c)
@@ -75,7 +61,7 @@ static void peer_gone(struct peer *p, const char *why)
 	p->caller.gone = true;
 	event_del(&p->readable);
 	event_del(&p->died);
-	event_drop(&p->writable);
+	sender_stop(&p->out);
 	event_drop(&p->greet);
 	turn_forget(&p->turn);
 	p->next_dead = p->set->dead;
@@ -104,10 +90,7 @@ static void peer_free(struct peer *p)
 	set->count--;
 	usage->connections--;
 	usage->lingering -= p->lingering;
-	usage_unqueued(usage, outbox_length(&p->out));
-	/* A last Error should reach it, if there is room for that. */
-	outbox_flush(&p->out, p->sock);
-	outbox_deinit(&p->out);
+	sender_deinit(&p->out);
 	inbox_deinit(&p->in);
 	close(p->sock);
 	cred_close(&p->caller.cred);
@@ -135,117 +118,26 @@ static void peers_reap(struct peers *set)
 
 /* --- sending ----------------------------------------------------------- */
 
-static void on_writable(evutil_socket_t fd, short what, void *arg);
-
-static void peer_await_writable(struct peer *p)
+static void peer_unsendable(struct peer *p, int error)
 {
-	if (!p->writable)
-		p->writable = event_new(p->set->base, p->sock, EV_WRITE, on_writable, p);
-	if (!p->writable || event_add(p->writable, NULL) < 0)
-		peer_gone(p, "cannot be waited for: out of memory");
-}
-
-static void peer_flush(struct peer *p)
-{
-	size_t before = outbox_length(&p->out);
-	int rc = outbox_flush(&p->out, p->sock);
-
-	usage_unqueued(p->caller.usage, before - outbox_length(&p->out));
-	if (rc < 0)
-		peer_gone(p, "cannot be written to");
-	else if (outbox_length(&p->out) > 0)
-		peer_await_writable(p);
-	else
-		p->bulk = 0;
-}
-
-static void peer_unanswerable(struct peer *p, int error)
-{
-	errno = error;
-	log_warn("cannot queue a message for pid %d", (int)p->caller.cred.pid);
-	peer_gone(p, "cannot be answered");
-}
-
-static void peer_queue(struct peer *p, const ttylock_Envelope *e)
-{
-	uint8_t *room = outbox_room(&p->out, FRAME_MAX);
-	ssize_t n = room ? frame_encode(e, room, FRAME_MAX) : -ENOMEM;
-
-	if (n < 0) {
-		peer_unanswerable(p, (int)-n);
-		return;
-	}
-	outbox_added(&p->out, (size_t)n);
-	usage_queued(p->caller.usage, (size_t)n);
-}
-
-/* With nothing before it, it goes straight through: only what the socket does not
- * take needs memory. */
-static void peer_send_now(struct peer *p, const ttylock_Envelope *e)
-{
-	uint8_t frame[FRAME_MAX];
-	ssize_t size = frame_encode(e, frame, sizeof(frame));
-	int sent = size < 0 ? 0 : outbox_send(&p->out, p->sock, frame, (size_t)size);
-
-	if (size < 0 || sent == -ENOMEM) {
-		peer_unanswerable(p, size < 0 ? (int)-size : ENOMEM);
-	} else if (sent < 0) {
-		peer_gone(p, "cannot be written to");
-	} else if (outbox_length(&p->out) > 0) {
-		usage_queued(p->caller.usage, outbox_length(&p->out));
-		peer_await_writable(p);
+	if (error == -ENOBUFS) {
+		peer_expel(p, "does not read");
+	} else if (error == -ENOMEM || error == -EMSGSIZE) {
+		errno = -error;
+		log_warn("cannot send a message to pid %d", (int)p->caller.cred.pid);
+		peer_gone(p, "cannot be answered");
 	} else {
-		p->bulk = 0;
+		peer_gone(p, "cannot be written to");
 	}
-}
-
-static void send_bulk(struct peer *p, const ttylock_Envelope *e)
-{
-	size_t before = outbox_length(&p->out);
-
-	peer_queue(p, e);
-	p->bulk += outbox_length(&p->out) - before;
-	/* In large pieces: the kernel's buffer is the faster one. */
-	if (outbox_length(&p->out) > OUTBOX_SOFT || e->body.status_report.last)
-		peer_flush(p);
-}
-
-/* Whether it, or its user, has to read first. */
-static bool lets_lie(const struct peer *p)
-{
-	size_t length = outbox_length(&p->out);
-
-	return length > OUTBOX_SOFT ||
-	       (length > 0 && usage_may_queue(p->caller.usage) != POLICY_ALLOW);
 }
 
 static void peer_send(struct caller *c, const ttylock_Envelope *e, enum broker_urgency urgency)
 {
 	struct peer *p = peer_of(c);
+	int rc = c->gone ? 0 : sender_put(&p->out, e, urgency, c->holds > 0);
 
-	if (c->gone)
-		return;
-	if (urgency == BROKER_BULK) {
-		send_bulk(p, e);
-		return;
-	}
-	if (urgency == BROKER_HINT && lets_lie(p))
-		return;
-	if (urgency == BROKER_EVENT && (p->events_lost || lets_lie(p))) {
-		p->events_lost = true;
-		return;
-	}
-	if (outbox_length(&p->out) > OUTBOX_HARD + p->bulk && c->holds == 0) {
-		peer_expel(p, "does not read");
-		return;
-	}
-	if (outbox_length(&p->out) == 0) {
-		peer_send_now(p, e);
-		return;
-	}
-	peer_queue(p, e);
-	if (!c->gone)
-		peer_flush(p);
+	if (rc < 0)
+		peer_unsendable(p, rc);
 }
 
 const struct broker_ops peer_ops = {.send = peer_send};
@@ -291,7 +183,7 @@ static size_t frames_handle(struct peer *p)
 			    p, n == -EMSGSIZE ? "sent a frame too long" : "sent a bad frame");
 			break;
 		}
-		if (!c->dying && lets_lie(p)) {
+		if (!c->dying && sender_lets_lie(&p->out)) {
 			p->paused = true;
 			break;
 		}
@@ -375,12 +267,14 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	peer_flush(p);
-	if (!p->caller.gone && outbox_length(&p->out) == 0) {
-		if (p->events_lost) {
+	int rc = sender_flush(&p->out);
+	if (rc < 0)
+		peer_unsendable(p, rc);
+	if (!p->caller.gone && sender_unsent(&p->out) == 0) {
+		if (p->out.events_lost) {
 			ttylock_Envelope e = {.which_body = ttylock_Envelope_event_tag};
 
-			p->events_lost = false;
+			p->out.events_lost = false;
 			e.body.event.kind = ttylock_EventKind_EVENT_LOST;
 			peer_send(&p->caller, &e, BROKER_REPLY);
 		}
@@ -482,6 +376,7 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 	}
 	p->set = set;
 	p->sock = sock;
+	sender_init(&p->out, set->base, sock, usage, on_writable, p);
 	p->caller.id = ++set->last_id;
 	p->caller.cred = *cred;
 	p->caller.usage = p->turn.usage = usage_ref(usage);
@@ -500,6 +395,6 @@ void peers_each(const struct peers *set,
     bool (*fn)(const struct caller *c, size_t unsent, void *arg), void *arg)
 {
 	for (const struct peer *p = set->first; p; p = p->next)
-		if (!p->caller.gone && !fn(&p->caller, outbox_length(&p->out), arg))
+		if (!p->caller.gone && !fn(&p->caller, sender_unsent(&p->out), arg))
 			return;
 }
