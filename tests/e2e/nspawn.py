@@ -44,10 +44,8 @@ systemctl --root="$1/root" mask getty.target console-getty.service getty@.servic
 	serial-getty@.service timers.target
 # What nspawn keeps of a machine while it runs is not for the others to see.
 mount -t tmpfs tmpfs /run
-root=$1/root name=$2
-shift 2
-exec systemd-nspawn --register=no --keep-unit --directory="$root" --machine="$name" --boot \\
-	--private-network --console=pipe --link-journal=no "$@"
+exec systemd-nspawn --register=no --keep-unit --directory="$1/root" --machine="$2" --boot \\
+	--private-network --console=pipe --link-journal=no --bind-ro="$3"
 """
 
 
@@ -71,16 +69,14 @@ def _is_init(pid):
 
 
 class Machine:
-    def __init__(self, directories=()):
-        """directories: which it can read, besides the checkout."""
+    def __init__(self):
         if os.geteuid() != 0:
             raise Skip("a machine of its own needs root")
         self.name = f"ttylock-{os.getpid()}"
         self.dir = tempfile.mkdtemp(prefix="ttylock-machine-")
         self.console = tempfile.TemporaryFile()
         self.nspawn = subprocess.Popen(
-            ["unshare", "-m", "/bin/sh", "-c", SETUP, "sh", self.dir, self.name,
-             *(f"--bind-ro={d}" for d in (ROOT, *directories))],
+            ["unshare", "-m", "/bin/sh", "-c", SETUP, "sh", self.dir, self.name, ROOT],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
         self.init = None
         try:
@@ -128,24 +124,24 @@ class Machine:
         return True
 
 
-def run_inside(script, *args, directories=(), environment=None, limit=400, **kwargs):
-    """Runs a file of tests in a machine, to its end: what subprocess.run() returns."""
+def _run_inside(script, limit):
     passed = {name: os.environ[name] for name in ("BUILD", "TEST_TIMEOUT") if name in os.environ}
-    machine = Machine(directories)
+    machine = Machine()
     try:
         variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                     "LANG": "C.UTF-8", "HOME": "/root", INSIDE: "1", **passed, **(environment or {})}
-        done = machine.call("/usr/bin/env", "-i", *(f"{k}={v}" for k, v in variables.items()),
-                            "/usr/bin/python3", os.path.abspath(script), *args, timeout=limit, **kwargs)
-        if done.returncode != 0:
+                     "LANG": "C.UTF-8", "HOME": "/root", INSIDE: "1", **passed}
+        status = machine.call("/usr/bin/env", "-i", *(f"{k}={v}" for k, v in variables.items()),
+                              "/usr/bin/python3", os.path.abspath(script), *sys.argv[1:],
+                              timeout=limit).returncode
+        if status != 0:
             machine.call("journalctl", "--no-pager", "--boot", "--lines=100")
-        return done
+        return status
     finally:
         machine.close()
 
 
-def main(script):
-    """harness.main() in a machine of its own."""
+def main(script, limit=400):
+    """harness.main() in a machine of its own; limit: of all tests together, in s."""
     if os.environ.get(INSIDE):
         harness.main()
     if BUILD != os.path.join(ROOT, "build"):
@@ -153,6 +149,6 @@ def main(script):
         print("0 passed, 0 failed, 0 skipped")
         sys.exit(0)
     try:
-        sys.exit(run_inside(script, *sys.argv[1:]).returncode)
+        sys.exit(_run_inside(script, limit))
     except Skip as e:
         print(f"skipped: {os.path.basename(script)}: {e}\n0 passed, 0 failed, 1 skipped")

@@ -373,16 +373,4 @@ def an_upgrade_under_systemd_is_not_noticed(stage):
 builds_wanted = plain_library() == BUILD and shutil.which("dpkg-buildpackage")
 if builds_wanted:
     builds.start()
-@test
-def upgraded_and_downgraded_under_a_persons_hands(stage):
-    """The service, under a real systemd in a machine of its own: see packages.py."""
-    needs_packaging()
-    builds.packages(VERSION), builds.packages(NEWER)
-    directories = [f"{builds.dir}/{version}/deb" for version in (VERSION, NEWER)]
-    out = nspawn.run_inside(os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.py"),
-                            directories=[builds.dir], limit=200, stdout=subprocess.PIPE, text=True,
-                            environment={"PACKAGES": " ".join(directories)})
-    assert out.returncode == 0, out.stdout
-
-
 main(limit=400)
