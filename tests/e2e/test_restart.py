@@ -111,6 +111,43 @@ def a_debugger_is_killed_while_there_is_no_daemon(stage):
 
 
 @test
+def the_only_debugger_is_killed_while_there_is_no_daemon(stage):
+    """Nobody comes after it: the agent mends the terminal when it can ask."""
+    t = stage.spawn("/bin/sh", "-c",
+                    f"{TTYLOCK} run -- {CRASH} segv; echo status $?; {CRASH} wait")
+    first = t.banner()
+    holder, _ = stage.until_waiting(0)
+    assert not t.is_sane()
+    with outage(stage):
+        os.kill(holder["pid"], signal.SIGKILL)
+        until(lambda: not is_alive(holder["pid"]), "its end")
+    t.expect(r"status \d+\r\nready \d+\r\n")
+    assert t.is_sane(), t.modes()
+    assert t.banners() == [first["pid"]]
+    t.sendintr()
+    assert t.finish() == 130
+
+
+@test
+def a_command_that_waits_is_interrupted_while_there_is_no_daemon(stage):
+    t = stage.spawn(TTYLOCK, "exec", "--", "cat")
+    t.sendline("one")
+    t.expect(r"one\r\none\r\n")
+    env = {**stage.env, "TTYLOCK_TTY": os.readlink(f"/proc/{t.pid}/fd/0")}
+    with subprocess.Popen([TTYLOCK, "exec", "--", "true"], env=env, stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, start_new_session=True) as waiter:
+        (holder, _) = stage.until_waiting(1)
+        waiter.send_signal(signal.SIGINT)
+        assert "Ctrl-C kept back: ttylock" in waiter.stderr.readline()
+        with outage(stage):
+            waiter.send_signal(signal.SIGINT)
+            assert waiter.wait(TIMEOUT) == 128 + signal.SIGINT
+    until_ids(stage, [holder["id"]])
+    t.sendeof()
+    assert t.finish() == 0
+
+
+@test
 def a_command_goes_on(stage):
     t = stage.spawn(TTYLOCK, "exec", "--", "cat")
     t.sendline("one")
