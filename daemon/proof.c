@@ -182,6 +182,13 @@ int proof_take(int fd, pid_t pid, uid_t uid, struct proof *out)
 	return rc;
 }
 
+bool proof_holds(const struct proof *p)
+{
+	struct stat st;
+
+	return fstat(p->handle, &st) == 0 && st.st_nlink > 0;
+}
+
 void proof_close(struct proof *p)
 {
 	if (p->handle >= 0)

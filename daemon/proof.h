@@ -8,6 +8,7 @@
 #ifndef TTYLOCK_PROOF_H
 #define TTYLOCK_PROOF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,6 +24,8 @@ struct proof {
  * master end, or a /dev/tty that leads elsewhere for them; -EIO: dead;
  * or -errno. */
 int proof_take(int fd, pid_t pid, uid_t uid, struct proof *out);
+/* Whether that terminal is still there, and no other in its place. */
+bool proof_holds(const struct proof *p);
 void proof_close(struct proof *p);
 
 #endif

@@ -56,6 +56,12 @@ static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envel
 	if (!c->proof_pending)
 		return -EPROTO;
 	c->proof_pending = false;
+	/* The frame may come long after its descriptor: another terminal can have
+	 * that one's number by now. */
+	if (c->proof_error == 0 && !proof_holds(&c->proof)) {
+		proof_close(&c->proof);
+		c->proof_error = -EIO;
+	}
 	if (n >= CALLER_TERMINALS) {
 		if (c->proof_error == 0)
 			proof_close(&c->proof);

@@ -53,6 +53,41 @@ static void settle(struct conn *c)
 	status_all(c, NULL, 0);
 }
 
+/* A terminal that is gone when its frame is whole proves nothing: another one may
+ * have its number by then. */
+static void proof_of_a_dead_terminal_is_none(void **state)
+{
+	ttylock_Envelope e = envelope(ttylock_Envelope_terminal_open_tag);
+	uint8_t frame[FRAME_MAX];
+	int own_master, own_tty, next_master, next_tty;
+	struct conn c, other;
+
+	(void)state;
+	greeted(&c);
+	assert_int_equal(openpty(&own_master, &own_tty, NULL, NULL, NULL), 0);
+	e.body.terminal_open.terminal = 5;
+	ssize_t n = frame_encode(&e, frame, sizeof(frame));
+	assert_true(n > 1);
+	assert_true(conn_send_bytes(&c, frame, 1, &own_tty, 1));
+	settle(&holder);
+	close(own_tty);
+	close(own_master);
+	assert_int_equal(openpty(&next_master, &next_tty, NULL, NULL, NULL), 0);
+	conn_ready(&other, d.socket, next_tty);
+	settle(&other);
+	assert_true(conn_send_bytes(&c, frame + 1, (size_t)n - 1, NULL, 0));
+	expect_error(&c, ttylock_Code_ERROR_TERMINAL);
+	e = lock_request(1, 1);
+	e.body.lock_request.terminal = 5;
+	assert_true(conn_send(&c, &e));
+	assert_int_equal(
+	    expect_status(&c, ttylock_State_STATE_REFUSED).code, ttylock_Code_ERROR_TERMINAL);
+	conn_close(&c);
+	conn_close(&other);
+	close(next_tty);
+	close(next_master);
+}
+
 static void malformed_frame_closes(void **state)
 {
 	static const struct {
@@ -648,6 +683,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(malformed_frame_closes),
+	    TEST(proof_of_a_dead_terminal_is_none),
 	    TEST(wrong_state_closes),
 	    TEST(other_version_is_refused),
 	    TEST(cut_and_closed_changes_nothing),
