@@ -97,9 +97,9 @@ bool terminal_alive(const struct terminal *t)
 {
 	struct stat st;
 
-	if (t->proof.handle < 0)
-		return true;
-	return fstat(t->proof.handle, &st) == 0 && st.st_nlink > 0;
+	/* One that only could not be looked at is alive: taken for dead, it would be
+	 * made again, with a second holder. */
+	return t->proof.handle < 0 || fstat(t->proof.handle, &st) < 0 || st.st_nlink > 0;
 }
 
 uid_t terminal_owner(const struct terminal *t)
