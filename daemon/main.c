@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -273,6 +274,19 @@ static struct ledger *ledger_get(const struct endpoint *e, char *path, size_t si
 	return l;
 }
 
+static void range_close(unsigned first, unsigned last)
+{
+	struct rlimit rl;
+
+	if (close_range(first, last, 0) == 0)
+		return;
+	/* Linux before 5.9. */
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		rl.rlim_cur = 65536;
+	for (unsigned fd = first; fd <= last && fd < rl.rlim_cur; fd++)
+		close((int)fd);
+}
+
 /* Closes what we were not meant to have: a terminal among it would never be seen
  * to hang up. */
 static void strangers_close(int ready_fd)
@@ -282,10 +296,10 @@ static void strangers_close(int ready_fd)
 
 	if (ready_fd >= (int)first) {
 		if (ready_fd > (int)first)
-			close_range(first, (unsigned)ready_fd - 1, 0);
+			range_close(first, (unsigned)ready_fd - 1);
 		first = (unsigned)ready_fd + 1;
 	}
-	close_range(first, ~0u, 0);
+	range_close(first, ~0u);
 }
 
 int main(int argc, char **argv)
