@@ -454,7 +454,7 @@ bool locktable_requeue(const struct locktable *t, uint64_t request, struct lockt
 	    .request = r->id,
 	    .owner = r->owner,
 	    .terminal = term->id,
-	    .waiters = term->n_waiters,
+	    .waiters = term->n_waiters - 1,
 	    .position = nested_position(t, r),
 	    .holder = term->holders.first == SLOT_NONE ? 0 : request_at(t, term->holders.first)->id,
 	};

@@ -189,6 +189,7 @@ static void waiters_keep_their_order(void **state)
 	for (int i = 0; i < 5; i++) {
 		reclaims(&waiter[back[i]], ttylock_State_STATE_QUEUED);
 		assert_int_equal(waiter[back[i]].last.position, place[back[i]]);
+		assert_int_equal(waiter[back[i]].last.waiters, 4); /* itself not counted */
 	}
 	reclaims(&holder, ttylock_State_STATE_GRANTED);
 	say_release(&holder.c, 7);
