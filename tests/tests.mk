@@ -3,8 +3,8 @@
 # with nothing but itself.
 
 links = $(shell sed -n 's|.*/\* links: *\(.*[^ ]\) *\*/.*|\1|p' $(1))
-objects = $(patsubst %,$(BUILD)/%,$(filter %.o,$(call links,$(1))))
-libraries = $(filter-out %.o,$(call links,$(1)))
+objects = $(patsubst %,$(BUILD)/%,$(filter %.o tests/%.a,$(call links,$(1))))
+libraries = $(filter-out %.o tests/%.a,$(call links,$(1)))
 
 define unit_rule
 $(BUILD)/tests/$(notdir $(1:.c=)): $(1) $(call objects,$(1))
@@ -65,6 +65,26 @@ $(BUILD)/tests/library/%: tests/library/%.c $(BUILD)/libttylock.so
 
 tests: $(patsubst tests/library/%.c,$(BUILD)/tests/library/%,$(wildcard tests/library/*.c))
 
+# Faults: the wrappers of calls.py around the whole daemon, and around the library.
+inject_py := /usr/bin/python3 tests/inject/calls.py
+inject_o  := $(patsubst %,$(BUILD)/tests/inject/%.o,inject tally player) $(BUILD)/inject/calls.o
+$(BUILD)/tests/inject/%.o: CPPFLAGS += -I.
+$(BUILD)/inject/calls.c: tests/inject/calls.py
+	@mkdir -p $(@D)
+	$(inject_py) source >$@
+$(BUILD)/inject/calls.o: $(BUILD)/inject/calls.c
+	$(CC) -std=gnu11 $(OPT) -D_GNU_SOURCE -I. $(SAN) -c -o $@ $<
+$(BUILD)/inject/main.o: $(BUILD)/daemon/main.o
+	@mkdir -p $(@D)
+	objcopy --redefine-sym main=daemon_main $< $@
+$(BUILD)/inject/daemon: $(BUILD)/tests/inject/inject_daemon.o $(inject_o) $(BUILD)/inject/main.o \
+	$(filter-out %/main.o,$(daemon_o)) $(proto_o)
+	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
+
+.PHONY: inject
+inject: $(BUILD)/inject/daemon
+	@/usr/bin/python3 tests/inject/inject.py $(BUILD)
+
 # --- longer runs ------------------------------------------------------------
 
 # Fuzzers: each names its objects like a unit test. FUZZ_SECONDS is for each of them,
@@ -84,6 +104,15 @@ $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(1)): $(1) $(call objects,$(1))
 		$(call objects,$(1)) $(call libraries,$(1)) $$(NANOPB)
 endef
 $(foreach t,$(wildcard tests/fuzz/fuzz_*.c),$(eval $(call fuzz_rule,$(t))))
+
+# All of the daemon, and of the client library, from which a fuzzer takes what it does
+# not make up itself.
+$(BUILD)/tests/fuzz/daemon.a: $(filter-out %/main.o,$(daemon_o))
+	rm -f $@
+	ar rcs $@ $^
+$(BUILD)/tests/fuzz/library.a: $(lib_o) $(crash_o)
+	rm -f $@
+	ar rcs $@ $^
 
 .PHONY: fuzzers fuzzers-here fuzz-afl
 fuzzers-here: $(fuzzers)

@@ -1,5 +1,5 @@
 /* links: client/shell/words.o client/shell/columns.o client/shell/options.o daemon/text.o */
-/* links: proto/ttylock.pb.o -lm */
+/* links: tests/fuzz/library.a proto/ttylock.pb.o -lm */
 /* Command lines, and texts on their way to a terminal. A line of the shell becomes
  * words or a reason why not, and nothing of it is run; its words are numbers, times
  * and columns or are refused; a cleaned text is one line of UTF-8 that steers nothing,
@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "../../client/dump/requests.h"
 #include "../../client/shell/columns.h"
 #include "../../client/shell/options.h"
 #include "../../client/shell/words.h"
@@ -38,6 +39,12 @@ int print_help(const struct command *c)
 {
 	(void)c;
 	return 0;
+}
+
+/* The real one comes with all that asks a daemon. */
+const char *reason_name(int reason)
+{
+	return reason ? "reason" : "none";
 }
 
 static void check(int good)

@@ -1,12 +1,8 @@
-/* links: daemon/peer.o daemon/request.o daemon/broker.o daemon/ticket.o daemon/idle.o */
-/* links: daemon/locktable.o daemon/restore.o daemon/records.o daemon/waitgraph.o */
-/* links: daemon/slots.o daemon/terminal.o daemon/usage.o daemon/policy.o daemon/outbox.o */
-/* links: daemon/inbox.o daemon/turn.o daemon/bucket.o daemon/refusal.o */
-/* links: daemon/text.o proto/frame.o proto/ttylock.pb.o tests/model/reference.o */
-/* links: tests/fuzz/message.o tests/fuzz/world.o tests/fuzz/oracle.o */
+/* links: tests/fuzz/world.o tests/fuzz/oracle.o tests/fuzz/message.o tests/model/reference.o */
+/* links: tests/fuzz/daemon.a proto/frame.o proto/ttylock.pb.o -lsystemd */
 /* links: -Wl,--wrap=recvmsg,--wrap=send,--wrap=close,--wrap=fstat,--wrap=clock_gettime */
 /* links: -Wl,--wrap=getrandom,--wrap=request_handle,--wrap=broker_caller_gone */
-/* links: -Wl,--wrap=frame_encode */
+/* links: -Wl,--wrap=frame_encode,--wrap=open,--wrap=broker_end */
 /* Whole sequences against the daemon's core, from the bytes on a socket to the
  * bytes on another: connect, ask, send in pieces, end, die with the socket left to a
  * child, hang up, force, restart, in a world that is made up (world.h), judged by what
@@ -19,11 +15,16 @@
 #include "oracle.h"
 #include "world.h"
 
+#include "../../daemon/absent.h"
 #include "../../daemon/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __real_request_handle(struct broker *b, struct caller *c, const ttylock_Envelope *e);
 int __wrap_request_handle(struct broker *b, struct caller *c, const ttylock_Envelope *e);
+void __real_broker_end(
+    struct broker *b, struct ticket *k, enum broker_cause cause, const struct caller *by);
+void __wrap_broker_end(
+    struct broker *b, struct ticket *k, enum broker_cause cause, const struct caller *by);
 void __real_broker_caller_gone(struct broker *b, struct caller *c);
 void __wrap_broker_caller_gone(struct broker *b, struct caller *c);
 ssize_t __real_frame_encode(const ttylock_Envelope *e, uint8_t *buf, size_t size);
@@ -55,14 +56,17 @@ static struct {
 	struct broker broker;
 	struct peers peers;
 	struct usages usages;
-	int first_conn; /* of this life of the daemon's */
-	int spoken_to;	/* -1: whoever is told of an event */
+	struct absents *absents;
+	struct ledger *ledger; /* of all its lives; NULL: it has none */
+	int first_conn;	       /* of this life of the daemon's */
+	int first_id;	       /* the caller's number of that one */
+	int spoken_to;	       /* -1: whoever is told of an event */
 	bool ending;
 } daemon_;
 
 static int conn_of(const struct caller *c)
 {
-	return daemon_.first_conn + (int)c->id - 1;
+	return daemon_.first_conn + (int)c->id - daemon_.first_id;
 }
 
 /* --- the seams ------------------------------------------------------------------- */
@@ -117,9 +121,15 @@ int __wrap_request_handle(struct broker *b, struct caller *c, const ttylock_Enve
 		if (fd >= 0)
 			world_check(c->proof_pending && (terminal < 0 || fd == WORLD_FD(terminal)));
 	}
+	/* The reference tells a process's tasks by numbers from 0 to 3. */
+	if (e->which_body == ttylock_Envelope_lock_request_tag &&
+	    (e->body.lock_request.task.id > 3 || e->body.lock_request.task.name[0])) {
+		k->tainted = true;
+		return -EPROTO;
+	}
 	int due = oracle_request(c, e, terminal);
 	int rc = __real_request_handle(b, c, e);
-	world_check((rc < 0) == (due < 0));
+	world_check((rc < 0) == (due < 0) || oracle_is_blind());
 	oracle_settled();
 	return rc;
 }
@@ -129,18 +139,33 @@ static bool may_be_gone(const struct caller *c)
 {
 	const struct world_conn *w = &world.conns[conn_of(c)];
 
-	return daemon_.ending || w->hung_up || w->was_stuffed || clients[conn_of(c)].tainted ||
+	return w->hung_up || w->was_stuffed || clients[conn_of(c)].tainted ||
 	       world.processes[w->process].dead || oracle_may_close(c) ||
-	       (!c->greeted && world.now_ms > 1000000);
+	       (!c->greeted && world.now_ms > 1000000) || oracle_is_blind();
 }
 
 void __wrap_broker_caller_gone(struct broker *b, struct caller *c)
 {
-	world_check(may_be_gone(c));
+	if (daemon_.ending) {
+		__real_broker_caller_gone(b, c);
+		return;
+	}
+	/* One that is absent ends when it is dead, or has nothing any more. */
+	world_check(c->absent || may_be_gone(c));
 	c->gone = true;
 	oracle_gone(c);
 	__real_broker_caller_gone(b, c);
 	oracle_settled();
+}
+
+void __wrap_broker_end(
+    struct broker *b, struct ticket *k, enum broker_cause cause, const struct caller *by)
+{
+	if (cause == BROKER_ABSENT)
+		oracle_overdue(k->id);
+	__real_broker_end(b, k, cause, by);
+	if (cause == BROKER_ABSENT)
+		oracle_settled();
 }
 
 /* --- the daemon --------------------------------------------------------------------- */
@@ -152,20 +177,27 @@ static void freed(void *arg)
 
 static void daemon_begin(void)
 {
-	world_check(broker_init(&daemon_.broker, &ops, REQUESTS_MAX, 4096) == 0);
-	peers_init(&daemon_.peers, NULL, &daemon_.broker, &daemon_.usages, freed, NULL);
-	daemon_.first_conn = world.conn_count;
-	daemon_.ending = false;
+	struct broker *b = &daemon_.broker;
+
 	daemon_.spoken_to = -1;
-	oracle_reset(REQUESTS_MAX);
+	world_check(broker_init(b, &ops, daemon_.ledger, REQUESTS_MAX, 4096) == 0);
+	peers_init(&daemon_.peers, NULL, b, &daemon_.usages, freed, NULL);
+	daemon_.absents = absents_new(NULL, b, &daemon_.usages, 10);
+	world_check(daemon_.absents);
+	daemon_.peers.last_id = absents_last_caller(daemon_.absents);
+	daemon_.first_conn = world.conn_count;
+	daemon_.first_id = (int)daemon_.peers.last_id + 1;
+	daemon_.ending = false;
 }
 
+/* At once, with nothing put in order; only its memory is given back. */
 static void daemon_end(void)
 {
 	daemon_.ending = true;
+	broker_freeze(&daemon_.broker);
+	absents_free(daemon_.absents);
 	peers_deinit(&daemon_.peers);
 	world_check(daemon_.peers.count == 0 && locktable_requests(daemon_.broker.table) == 0);
-	world_check(daemon_.broker.terminals.count == daemon_.broker.kept);
 	broker_deinit(&daemon_.broker);
 	world_check(daemon_.usages.first == NULL);
 	world_check(world.handles == 0 && world.pidfds == 0);
@@ -189,7 +221,7 @@ static void settle(void)
 		if (world.conns[i].open && !clients[i].said_too_much)
 			world_check(clients[i].said_begin == clients[i].said_end);
 	}
-	oracle_compare(&daemon_.broker);
+	oracle_compare();
 }
 
 /* --- what a client does --------------------------------------------------------------- */
@@ -278,6 +310,13 @@ static void do_connect(struct bytes *b)
 		say_open(conn, how >> 7, 0);
 }
 
+static int conn_of_owner(uint64_t owner)
+{
+	int conn = daemon_.first_conn + (int)owner - daemon_.first_id;
+
+	return owner && conn >= daemon_.first_conn && conn < world.conn_count ? conn : -1;
+}
+
 static void do_lock(struct bytes *b, int conn)
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_request_tag};
@@ -291,7 +330,10 @@ static void do_lock(struct bytes *b, int conn)
 	r->task.id = how >> 3 & 3;
 	r->reason = ttylock_Reason_REASON_COMMAND;
 	r->nonblock = (how & 0xe0) == 0xe0;
-	if (more & 0x40 && oracle_pick(more & 0x3f, &choice) && choice.token) {
+	if ((more & 0x70) == 0x70 && oracle_pick(more & 0xf, &choice) && choice.token) {
+		r->reclaim.size = 16;
+		memcpy(r->reclaim.bytes, choice.token, 16);
+	} else if (more & 0x40 && oracle_pick(more & 0x3f, &choice) && choice.token) {
 		r->under.size = 16;
 		memcpy(r->under.bytes, choice.token, 16);
 	} else if (more & 0x20) {
@@ -360,8 +402,8 @@ static void do_ask(struct bytes *b, int conn)
 	default:
 		e.which_body = ttylock_Envelope_terminal_state_tag;
 		oracle_pick(how >> 2, &choice);
-		if (choice.owner && daemon_.first_conn + (int)choice.owner <= world.conn_count)
-			conn = daemon_.first_conn + (int)choice.owner - 1;
+		if (conn_of_owner(choice.owner) >= 0)
+			conn = conn_of_owner(choice.owner);
 		e.body.terminal_state.request = choice.number;
 		e.body.terminal_state.saved.size = how >> 2;
 		memset(e.body.terminal_state.saved.bytes, how, how >> 2);
@@ -396,6 +438,17 @@ static void do_any(struct bytes *b, int conn)
 
 /* --- what becomes of it ------------------------------------------------------------------ */
 
+static void daemon_restart(void)
+{
+	settle();
+	daemon_end();
+	daemon_begin();
+	if (daemon_.ledger)
+		oracle_restarted();
+	else
+		oracle_reset(&daemon_.broker, REQUESTS_MAX);
+}
+
 static void do_fate(struct bytes *b, int conn)
 {
 	uint8_t how = bytes_take(b);
@@ -412,7 +465,9 @@ static void do_fate(struct bytes *b, int conn)
 			world.processes[world.conns[conn].process].dead = true;
 		break;
 	case 4:
-		if (world.terminal_count + 3 <= WORLD_TERMINALS && how & 0x80) {
+		/* With a ledger but no manager that keeps a handle, a terminal that takes
+		 * a dead one's place is taken for it. */
+		if (world.terminal_count + 3 <= WORLD_TERMINALS && how & 0x80 && !daemon_.ledger) {
 			for (int t = 0; t < 3; t++)
 				world.terminals[world.terminal_count - 3 + t].dead = true;
 			world.terminal_count += 3;
@@ -433,9 +488,7 @@ static void do_fate(struct bytes *b, int conn)
 			world.now_ms += 10;
 			break;
 		}
-		settle();
-		daemon_end();
-		daemon_begin();
+		daemon_restart();
 		break;
 	}
 }
@@ -472,6 +525,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	world_reset();
 	world.sent = sent;
+	daemon_.ledger = mode & 4 ? ledger_new(REQUESTS_MAX, 4096) : NULL;
+	oracle_reset(&daemon_.broker, REQUESTS_MAX);
 	daemon_begin();
 	while (b.at < b.size) {
 		do_one(&b);
@@ -487,5 +542,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	settle();
 	world_check(daemon_.peers.count == 0);
 	daemon_end();
+	ledger_free(daemon_.ledger);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* links: client/shell/columns.o client/shell/entry_json.o client/dump/json.o */
-/* links: proto/ttylock.pb.o proto/frame.o tests/fuzz/message.o -ljansson */
+/* links: tests/fuzz/library.a proto/ttylock.pb.o proto/frame.o tests/fuzz/message.o -ljansson */
 /* What `ttylock status` shows of requests that are all made of hostile texts: one
  * line for each, of characters that can be shown, no wider than the screen; and JSON
  * that can be read again. */
@@ -11,11 +11,18 @@
 
 #include "message.h"
 
+#include "../../client/dump/requests.h"
 #include "../../client/shell/columns.h"
 #include "../../client/shell/entry_json.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The real one comes with all that asks a daemon. */
+const char *reason_name(int reason)
+{
+	return reason ? "reason" : "none";
+}
 
 static void check(int good)
 {

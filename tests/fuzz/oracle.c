@@ -52,17 +52,19 @@ static struct {
 		size_t size;
 	} saved[SAVED_MAX];
 	int saved_count;
-	int order[REFERENCE_TERMINALS]; /* of terminals that the table knows */
-	int order_count;
+	const struct broker *broker;
+	bool blind;
 } o;
 
-void oracle_reset(uint32_t requests_max)
+void oracle_reset(const struct broker *b, uint32_t requests_max)
 {
+	o.broker = b;
 	plain_reset();
 	o.requests_max = requests_max;
 	o.last_id = o.last_owner = o.grants = 0;
 	memset(o.minds, 0, sizeof(o.minds));
-	o.due_at = o.due_count = o.saved_count = o.order_count = 0;
+	o.due_at = o.due_count = o.saved_count = 0;
+	o.blind = false;
 }
 
 static struct mind *mind_of(const struct caller *c)
@@ -92,8 +94,10 @@ static struct detail *detail_of(uint64_t id)
 
 static struct due *due_add(const struct caller *to, pb_size_t kind)
 {
+	static struct due nothing; /* nobody is there to hear it */
+
 	world_check(o.due_count < DUE_MAX);
-	struct due *d = &o.due[o.due_count++];
+	struct due *d = to->absent ? &nothing : &o.due[o.due_count++];
 	*d = (struct due){.to = to, .kind = kind, .saved = -1};
 	return d;
 }
@@ -152,6 +156,9 @@ static void grant_due(uint64_t id)
 	struct due *d = status_due(k->caller, k->number, id, ttylock_State_STATE_GRANTED);
 
 	world_check(plain_holder(p->terminal) == id);
+	/* It is told when it comes back, or never: not followed from here on. */
+	if (k->caller->absent)
+		o.blind = true;
 	base->left.untold = false;
 	k->granted = ++o.grants;
 	d->granted = true;
@@ -160,26 +167,10 @@ static void grant_due(uint64_t id)
 	d->saved = base->left.saved;
 }
 
-/* The order of the table's terminals: as they came into it. */
-static void order_note(uint64_t terminal)
-{
-	bool used = plain_holder(terminal) || spot[terminal].level[0].left.dirty;
-	int at = 0;
-
-	while (at < o.order_count && o.order[at] != (int)terminal)
-		at++;
-	if (used && at == o.order_count)
-		o.order[o.order_count++] = (int)terminal;
-	if (!used && at < o.order_count)
-		memmove(o.order + at, o.order + at + 1,
-		    (size_t)(--o.order_count - at) * sizeof(*o.order));
-}
-
 static void remove_one(struct plain *p, bool clean)
 {
-	uint64_t terminal = p->terminal, next = plain_remove(p, clean);
+	uint64_t next = plain_remove(p, clean);
 
-	order_note(terminal);
 	if (next)
 		grant_due(next);
 }
@@ -232,6 +223,8 @@ void oracle_gone(const struct caller *c)
 {
 	uint64_t id;
 
+	if (o.blind)
+		return;
 	mind_of(c)->idle_count = 0;
 	while ((id = next_to_drop(c->id)) != 0)
 		end_request(id, false, NULL);
@@ -306,7 +299,7 @@ static void status_compare(const struct due *d, const ttylock_LockStatus *s)
 
 void oracle_said(const struct caller *c, const ttylock_Envelope *e)
 {
-	if (e->which_body == ttylock_Envelope_event_tag)
+	if (e->which_body == ttylock_Envelope_event_tag || o.blind)
 		return;
 	const struct due *d = o.due_at < o.due_count ? &o.due[o.due_at] : NULL;
 	if (e->which_body == ttylock_Envelope_status_report_tag && e->body.status_report.last &&
@@ -339,6 +332,8 @@ void oracle_said(const struct caller *c, const ttylock_Envelope *e)
 
 void oracle_settled(void)
 {
+	if (o.blind)
+		return;
 	world_check(o.due_at == o.due_count);
 	o.due_at = o.due_count = 0;
 	for (uint64_t n = 1; n <= o.last_owner; n++) {
@@ -372,7 +367,7 @@ static int open_terminal(const struct caller *c, uint32_t n, int terminal)
 		return 0;
 	}
 	m->terminals[n] = -1;
-	if (c->proof_error)
+	if (c->proof_error || world.terminals[terminal].dead)
 		error_due(c, ttylock_Code_ERROR_TERMINAL, 0);
 	else
 		m->terminals[n] = terminal;
@@ -403,21 +398,83 @@ static ttylock_Code wish_error(const struct caller *c, const ttylock_LockRequest
 	return over_quota(c) ? ttylock_Code_ERROR_QUOTA : ttylock_Code_ERROR_NONE;
 }
 
-static uint64_t grant_of_token(const ttylock_LockRequest *r)
+static uint64_t by_token(const uint8_t token[16])
 {
-	for (int i = 0; i < plain_count && r->under.size == 16; i++) {
+	for (int i = 0; i < plain_count; i++) {
 		const struct detail *k = detail_of(plain[i].id);
 
-		if (k->has_token && memcmp(k->token, r->under.bytes, 16) == 0)
+		if (k->has_token && memcmp(k->token, token, 16) == 0)
 			return plain[i].id;
 	}
 	return 0;
+}
+
+/* It is that caller's from now on. */
+static void reown(struct plain *p, const struct caller *c, uint64_t number)
+{
+	struct detail *k = detail_of(p->id);
+
+	p->owner = c->id;
+	k->caller = c;
+	k->number = number;
+	k->tree = mind_of(c)->tree;
+	struct due *d = status_due(
+	    c, number, p->id, p->holds ? ttylock_State_STATE_GRANTED : ttylock_State_STATE_QUEUED);
+	d->waiters = (uint32_t)plain_waiters(p->terminal) - !p->holds;
+	if (p->holds) {
+		k->granted = ++o.grants;
+		d->granted = true;
+		return;
+	}
+	for (int l = spot[p->terminal].holders; l >= 0; l--) {
+		const struct level *level = &spot[p->terminal].level[l];
+
+		for (int i = 0; i < level->queued; i++) {
+			d->position++;
+			if (level->queue[i] == p->id) {
+				holder_due(d, p->terminal);
+				return;
+			}
+		}
+	}
+}
+
+static void reclaim(const struct caller *c, const ttylock_LockRequest *r)
+{
+	struct plain *p = plain_find(by_token(r->reclaim.bytes));
+	ttylock_Code code = ttylock_Code_ERROR_NONE;
+
+	if (!p || p->owner == c->id)
+		code = ttylock_Code_ERROR_NOT_FOUND;
+	else if (p->process != c->cred.process || detail_of(p->id)->caller->cred.uid != c->cred.uid)
+		code = ttylock_Code_ERROR_DENIED;
+	if (code)
+		status_due(c, r->request, 0, ttylock_State_STATE_REFUSED)->code = (int)code;
+	else
+		reown(p, c, r->request);
+}
+
+/* A request of before the restart by the same task for the same terminal. */
+static struct plain *asked_before(const struct caller *c, const struct plain *wish)
+{
+	for (int i = 0; i < plain_count; i++) {
+		const struct caller *owner = detail_of(plain[i].id)->caller;
+
+		if (plain[i].process == wish->process && plain[i].terminal == wish->terminal &&
+		    plain[i].task == wish->task && owner->absent && owner->cred.uid == c->cred.uid)
+			return &plain[i];
+	}
+	return NULL;
 }
 
 static void lock(const struct caller *c, const ttylock_LockRequest *r)
 {
 	if (r->request == 0 || by_number(c, r->request)) {
 		error_due(c, ttylock_Code_ERROR_INVALID, r->request);
+		return;
+	}
+	if (r->reclaim.size == 16) {
+		reclaim(c, r);
 		return;
 	}
 	ttylock_Code code = wish_error(c, r);
@@ -432,9 +489,13 @@ static void lock(const struct caller *c, const ttylock_LockRequest *r)
 	    .terminal = (uint64_t)mind_of(c)->terminals[r->terminal] + 1,
 	    .task = r->task.id % REFERENCE_TASKS,
 	};
-	int under = plain_level(wish.terminal, grant_of_token(r));
+	int under = plain_level(wish.terminal, r->under.size == 16 ? by_token(r->under.bytes) : 0);
 	enum locktable_outcome want = plain_want(&wish, under, r->nonblock);
 
+	if (want == LOCKTABLE_DEADLOCK && asked_before(c, &wish)) {
+		reown(asked_before(c, &wish), c, r->request);
+		return;
+	}
 	if (want > LOCKTABLE_QUEUED) {
 		struct due *d = status_due(c, r->request, 0, ttylock_State_STATE_REFUSED);
 		d->code =
@@ -453,7 +514,6 @@ static void lock(const struct caller *c, const ttylock_LockRequest *r)
 	};
 	uint32_t waiters = (uint32_t)plain_waiters(wish.terminal);
 	uint32_t position = plain_add(&wish, under, want == LOCKTABLE_GRANTED);
-	order_note(wish.terminal);
 	if (want == LOCKTABLE_GRANTED) {
 		grant_due(wish.id);
 		return;
@@ -514,10 +574,14 @@ static void save(const struct caller *c, const ttylock_TerminalState *m)
 
 	if (!p || !p->holds)
 		return;
+	int *saved = &spot[p->terminal].level[plain_level(p->terminal, p->id)].saved;
+	*saved = -1;
+	if (m->saved.size == 0)
+		return;
 	world_check(o.saved_count < SAVED_MAX);
 	memcpy(o.saved[o.saved_count].bytes, m->saved.bytes, m->saved.size);
 	o.saved[o.saved_count].size = m->saved.size;
-	spot[p->terminal].level[plain_level(p->terminal, p->id)].saved = o.saved_count++;
+	*saved = o.saved_count++;
 }
 
 static void report_one(
@@ -534,14 +598,38 @@ static void report_one(
 	d->position = position;
 }
 
+/* Those that somebody holds, as the table walks through them. */
+static int terminals_of(const struct locktable *table, uint64_t terminals[])
+{
+	struct locktable_cursor cursor = {0};
+	struct locktable_view v;
+	uint64_t last = 0;
+	int n = 0;
+
+	while (locktable_next(table, &cursor, &v)) {
+		const struct plain *p = plain_find(v.request);
+
+		world_check(p && n <= REFERENCE_TERMINALS);
+		if (v.terminal == last)
+			continue;
+		world_check(n < REFERENCE_TERMINALS);
+		terminals[n++] = p->terminal;
+		last = v.terminal;
+	}
+	return n;
+}
+
 static void report(const struct caller *c, const ttylock_StatusQuery *m)
 {
 	if (m->below < 0) {
 		error_due(c, ttylock_Code_ERROR_INVALID, m->query);
 		return;
 	}
-	for (int t = 0; t < o.order_count; t++) {
-		const struct spot *s = &spot[o.order[t]];
+	/* In which order the terminals come says nothing. */
+	uint64_t terminals[REFERENCE_TERMINALS];
+	int n = terminals_of(o.broker->table, terminals);
+	for (int t = 0; t < n; t++) {
+		const struct spot *s = &spot[terminals[t]];
 		uint32_t position = 0;
 
 		for (int l = s->holders; l > 0; l--)
@@ -650,9 +738,40 @@ static int greeted_request(const struct caller *c, const ttylock_Envelope *e, in
 	return 0;
 }
 
+void oracle_overdue(uint64_t id)
+{
+	if (o.blind)
+		return;
+	world_check(plain_find(id) && !plain_find(id)->holds && detail_of(id)->caller->absent);
+	end_request(id, false, NULL);
+}
+
+void oracle_restarted(void)
+{
+	o.due_at = o.due_count = 0;
+	memset(o.minds, 0, sizeof(o.minds));
+	o.last_owner = 0;
+	for (int i = 0; i < plain_count && !o.blind; i++) {
+		const struct ticket *k = tickets_by_id(&o.broker->tickets, plain[i].id);
+
+		world_check(k && k->caller->absent);
+		detail_of(plain[i].id)->caller = k->caller;
+		detail_of(plain[i].id)->number = plain[i].id;
+	}
+	oracle_compare();
+}
+
+bool oracle_is_blind(void)
+{
+	return o.blind;
+}
+
 int oracle_request(const struct caller *c, const ttylock_Envelope *e, int terminal)
 {
 	int rc;
+
+	if (o.blind)
+		return 0;
 
 	if (e->which_body == ttylock_Envelope_hello_tag && !c->greeted)
 		rc = c->dying ? 0 : hello(c, &e->body.hello);
@@ -710,23 +829,28 @@ static void kept_compare(const struct broker *b)
 	world_check(b->kept >= living && b->kept <= living + dead);
 }
 
-void oracle_compare(const struct broker *b)
+void oracle_compare(void)
 {
+	const struct locktable *table = o.broker->table;
 	struct locktable_cursor cursor = {0};
 	struct locktable_view v;
+	uint64_t terminals[REFERENCE_TERMINALS];
 
-	world_check(locktable_requests(b->table) == (uint32_t)plain_count);
-	for (int t = 0; t < o.order_count; t++) {
-		const struct spot *s = &spot[o.order[t]];
+	if (o.blind)
+		return;
+	world_check(locktable_requests(table) == (uint32_t)plain_count);
+	int n = terminals_of(table, terminals);
+	for (int t = 0; t < n; t++) {
+		const struct spot *s = &spot[terminals[t]];
 		uint32_t position = 0;
 
 		for (int l = s->holders; l > 0; l--)
-			walk(b->table, &cursor, s->level[l].grant, 0);
+			walk(table, &cursor, s->level[l].grant, 0);
 		for (int l = s->holders; l >= 0; l--) {
 			for (int i = 0; i < s->level[l].queued; i++)
-				walk(b->table, &cursor, s->level[l].queue[i], ++position);
+				walk(table, &cursor, s->level[l].queue[i], ++position);
 		}
 	}
-	world_check(!locktable_next(b->table, &cursor, &v));
-	kept_compare(b);
+	world_check(!locktable_next(table, &cursor, &v));
+	kept_compare(o.broker);
 }

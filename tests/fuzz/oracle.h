@@ -11,10 +11,12 @@
 
 #include "../../daemon/broker.h"
 
-/* Forgets all. */
-void oracle_reset(uint32_t requests_max);
+/* Forgets all. The broker is looked at, when nothing is going on in it, for what the
+ * reference does not tell. */
+void oracle_reset(const struct broker *b, uint32_t requests_max);
 
-/* Before the daemon handles a frame of that caller: 0, or -EPROTO, the daemon's own
+/* Before the daemon handles a frame of that caller (terminal: which one of the world
+ * the descriptor is that came with it): 0, or -EPROTO, the daemon's own
  * answer to be. After it: all that was due has been said. */
 int oracle_request(const struct caller *c, const ttylock_Envelope *e, int terminal);
 void oracle_gone(const struct caller *c);
@@ -23,7 +25,7 @@ void oracle_settled(void);
 /* The daemon says that now. */
 void oracle_said(const struct caller *c, const ttylock_Envelope *e);
 
-/* Which terminal of the world a connection's number means. */
+/* A request that there is. */
 struct oracle_choice {
 	uint64_t id, number, owner;
 	const uint8_t *token; /* 16 bytes, or NULL: it has none yet */
@@ -31,8 +33,18 @@ struct oracle_choice {
 /* The nth of the requests there are, modulo; false: none. */
 bool oracle_pick(unsigned n, struct oracle_choice *out);
 
+/* An absent caller's request is ended because its time is over. */
+void oracle_overdue(uint64_t id);
+
+/* The daemon was started anew, with all that it knew: of callers that are absent. */
+void oracle_restarted(void);
+
+/* Somebody who is absent was granted something: what is said from then on is not
+ * compared any more. */
+bool oracle_is_blind(void);
+
 /* What the table tells must be what the reference tells. */
-void oracle_compare(const struct broker *b);
+void oracle_compare(void);
 
 /* Whether that caller was to be closed for what it has said. */
 bool oracle_may_close(const struct caller *c);
