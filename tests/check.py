@@ -92,6 +92,7 @@ def steps():
     yield "seeded bugs", [PYTHON, "tests/schedule/seeded.py"], {}
     yield "models", [PYTHON, "tests/model/check_model.py", "--quick"], {}
     yield "wrong traces", [PYTHON, "tests/model/replay.py", "--self-test"], {}
+    yield "fault injection", ["make", "--no-print-directory", "inject"], {}
     yield "fuzzers", ["make", "--no-print-directory", "fuzz", "FUZZ_SECONDS=3"], {}
 
 
