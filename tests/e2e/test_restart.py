@@ -77,6 +77,7 @@ def a_person_in_gdb_notices_nothing(stage):
     assert t.finish() == 0
     assert t.banners() == served
     assert stage.requests() == (None, [])
+    assert stage.replay() == 6
 
 
 @test
