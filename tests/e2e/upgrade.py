@@ -30,6 +30,11 @@ def show(name, unit="ttylockd.service"):
     return sh(f"systemctl show --value -p {name} {unit}").strip()
 
 
+def journal(match):
+    said = sh(f"journalctl --sync; journalctl --no-pager -o json -u ttylockd.service {match}")
+    return [json.loads(line) for line in said.split("\n") if line]
+
+
 def ours():
     return set(sh("find / -xdev -name '*ttylock*' -not -path '/tmp/*' -not -path '/var/log/*'; "
                   "find /run -name '*ttylock*'; getent passwd ttylock; getent group ttylock; true")
@@ -77,6 +82,18 @@ def an_upgrade_and_a_downgrade_are_not_noticed(stage):
         assert t.banner()["pid"] == subject == t.debugged()
     t.quit()
     assert t.finish() == 0
+
+    told = journal("TTYLOCK_EVENT=granted")
+    assert {int(e["TTYLOCK_REQUEST"]) for e in told} == set(waiting), told
+    assert all(e["_SYSTEMD_UNIT"] == "ttylockd.service" and e["TTYLOCK_COMM"] == "ttylock" for e in told)
+    assert len(journal("TTYLOCK_EVENT=restored")) == 2
+
+    holder = stage.spawn(TTYLOCK, "exec", "--", "sleep", "1000")
+    until(lambda: stage.requests()[0], "a holder")
+    os.kill(holder.pid, signal.SIGKILL)
+    until(lambda: journal("TTYLOCK_EVENT=holder-died"), "its death is told")
+    # With what a person may do about it.
+    assert "stty sane" in sh("journalctl --no-pager -x -u ttylockd.service")
 
     pid = int(show("MainPID"))
     sh("dpkg --purge ttylock ttylockd libttylock0")
