@@ -85,6 +85,12 @@ $(BUILD)/inject/daemon: $(BUILD)/tests/inject/inject_daemon.o $(inject_o) $(BUIL
 inject: $(BUILD)/inject/daemon
 	@/usr/bin/python3 tests/inject/inject.py $(BUILD)
 
+.PHONY: coverage mutants
+coverage:
+	@/usr/bin/python3 tests/coverage.py
+mutants:
+	@/usr/bin/python3 tests/mutants.py
+
 # --- longer runs ------------------------------------------------------------
 
 # Fuzzers: each names its objects like a unit test. FUZZ_SECONDS is for each of them,

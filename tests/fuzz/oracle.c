@@ -11,7 +11,8 @@ enum { DUE_MAX = 512, IDS_MAX = 1024, CALLERS_MAX = 256, SAVED_MAX = 256, IDLE_C
 /* What the reference does not know of a request. */
 struct detail {
 	const struct caller *caller;
-	uint64_t number, tree, granted;
+	uint64_t number, granted;
+	uint64_t tree, first_tree; /* of who has it now, and of who asked */
 	int32_t subject;
 	uint8_t token[16];
 	bool has_token;
@@ -232,14 +233,16 @@ void oracle_gone(const struct caller *c)
 
 /* --- who waits until nobody is there ---------------------------------------------- */
 
-/* strict: as it may be told; else also what was so while the terminal lived. */
+/* strict: as it may be told; else also what was so while the terminal lived, or before
+ * a client reclaimed it as one of another tree. */
 static bool keeps_waiting(
     const struct plain *p, const struct caller *c, uint64_t tree, int32_t below, bool strict)
 {
 	const struct detail *k = detail_of(p->id);
 	uid_t uid = c->cred.uid;
 
-	if (below ? !world_is_below(k->subject, below) : k->tree != tree)
+	if (below ? !world_is_below(k->subject, below)
+		  : k->tree != tree && (strict || k->first_tree != tree))
 		return false;
 	if (k->caller->cred.uid == 0 || may_see(c, p))
 		return true;
@@ -510,6 +513,7 @@ static void lock(const struct caller *c, const ttylock_LockRequest *r)
 	    .caller = c,
 	    .number = r->request,
 	    .tree = mind_of(c)->tree,
+	    .first_tree = mind_of(c)->tree,
 	    .subject = r->subject_pid ? r->subject_pid : c->cred.pid,
 	};
 	uint32_t waiters = (uint32_t)plain_waiters(wish.terminal);

@@ -256,6 +256,27 @@ static void unknown_fields_are_skipped(void **state)
 	assert_int_equal(e.body.hello.version, 1);
 }
 
+static void what_is_no_message_is_not_encoded(void **state)
+{
+	ttylock_Envelope e = {0};
+	uint8_t out[FRAME_MAX];
+
+	(void)state;
+	assert_int_equal(frame_encode(&e, out, sizeof(out)), -EINVAL);
+	e.which_body = 99;
+	assert_int_equal(frame_encode(&e, out, sizeof(out)), -EINVAL);
+	/* A text without an end. */
+	e.which_body = ttylock_Envelope_error_tag;
+	memset(e.body.error.text, 'x', sizeof(e.body.error.text));
+	assert_int_equal(frame_encode(&e, out, sizeof(out)), -EINVAL);
+	/* No room, byte by byte. */
+	e.body.error.text[200] = '\0';
+	ssize_t n = frame_encode(&e, out, sizeof(out));
+	assert_true(n > 200);
+	for (ssize_t room = 0; room < n; room++)
+		assert_int_equal(frame_encode(&e, out, (size_t)room), -EMSGSIZE);
+}
+
 static void small_buffer_is_an_error(void **state)
 {
 	ttylock_Envelope e = largest(ttylock_Envelope_error_tag);
@@ -336,6 +357,7 @@ int main(void)
 	    cmocka_unit_test(garbage_is_refused),
 	    cmocka_unit_test(field_too_long_is_refused),
 	    cmocka_unit_test(unknown_fields_are_skipped),
+	    cmocka_unit_test(what_is_no_message_is_not_encoded),
 	    cmocka_unit_test(small_buffer_is_an_error),
 	    cmocka_unit_test(bytes_are_those_of_the_envelope),
 	    cmocka_unit_test(last_of_two_messages_counts),

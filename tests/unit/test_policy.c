@@ -77,6 +77,36 @@ static void nobody_takes_everything(void **state)
 	assert_true(take_all(1, 0, POLICY_REQUESTS_MAX) > 10000);
 }
 
+/* Of 1600, 1500 are for everybody: half of what the others leave, rounded up. */
+static void half_is_the_limit(void **state)
+{
+	struct policy_case c = {.uid = 1, .total = 1600, .mine = 749};
+
+	(void)state;
+	assert_int_equal(policy_decide(POLICY_LOCK, &c), POLICY_ALLOW);
+	c.mine = 750;
+	assert_int_equal(policy_decide(POLICY_LOCK, &c), POLICY_QUOTA);
+	c = (struct policy_case){.uid = 1, .total = 1600, .others = 1499, .mine = 0};
+	assert_int_equal(policy_decide(POLICY_LOCK, &c), POLICY_ALLOW);
+	c.others = 1500;
+	assert_int_equal(policy_decide(POLICY_LOCK, &c), POLICY_QUOTA);
+	c = (struct policy_case){.uid = 1, .total = 1600, .others = 1497, .mine = 1};
+	assert_int_equal(policy_decide(POLICY_LOCK, &c), POLICY_ALLOW);
+	c.mine = 2;
+	assert_int_equal(policy_decide(POLICY_LOCK, &c), POLICY_QUOTA);
+}
+
+static void root_may_be_faster(void **state)
+{
+	(void)state;
+	assert_true(policy_message_rate(0)->per_s > policy_message_rate(1)->per_s);
+	assert_ptr_equal(policy_message_rate(1), policy_message_rate(1000));
+	assert_true(policy_refusal_rate(0)->per_s > policy_refusal_rate(1)->per_s);
+	assert_ptr_equal(policy_refusal_rate(1), policy_refusal_rate(1000));
+	assert_int_equal(
+	    policy_decide((enum policy_operation)99, &(struct policy_case){0}), POLICY_DENY);
+}
+
 static void few_may_stay_without_hello(void **state)
 {
 	struct policy_case c = {.uid = 5, .mine = POLICY_UNGREETED_MAX - 1};
@@ -136,6 +166,8 @@ int main(void)
 	    cmocka_unit_test(detail_is_for_self_owner_and_root),
 	    cmocka_unit_test(overflow_uid_may_nothing),
 	    cmocka_unit_test(nobody_takes_everything),
+	    cmocka_unit_test(half_is_the_limit),
+	    cmocka_unit_test(root_may_be_faster),
 	    cmocka_unit_test(few_may_stay_without_hello),
 	    cmocka_unit_test(busy_user_gets_no_more_connections),
 	    cmocka_unit_test(large_numbers_do_not_wrap),

@@ -1,0 +1,119 @@
+"""Mutants of the lock table and of the policy: how many do their tests kill?
+
+Each is the source with one change: an operator, a constant or a condition turned
+round, or a statement left out. It is compiled into the unit and model tests of its
+module, and killed when it does not compile, or one of them fails or takes too long.
+Survivors are printed, and explained in docs/mutants.md; fails below the limit.
+
+  mutants.py [FILE...]      every=N: only each Nth; jobs=N
+"""
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = "build/mutants"
+LIMIT = 90
+TABLE = ["test_locktable", "test_nested", "test_serve_first", "test_waitgraph",
+         "test_unknown", "test_locktable_model"]
+FILES = {"daemon/locktable.c": TABLE, "daemon/records.c": TABLE, "daemon/waitgraph.c": TABLE,
+         "daemon/policy.c": ["test_policy", "test_bucket", "test_usage"]}
+# What is found on a line, and what it becomes.
+CHANGES = [(r"==", "!="), (r"!=", "=="), (r"<=", "<"), (r">=", ">"), (r" < ", " <= "),
+           (r" > ", " >= "), (r"&&", "||"), (r"\|\|", "&&"), (r" \+ ", " - "), (r" - ", " + "),
+           (r" / ", " * "), (r"\+\+", "--"), (r"(?<!-)--(?!-)", "++"), (r"\btrue\b", "false"),
+           (r"\bfalse\b", "true"), (r"\b0\b", "1"), (r"\b1\b", "0"), (r"!(?=\w)", ""),
+           (r"\? (.+) : ", None), (r"SLOT_NONE(?=[,;)])", "0")]
+STATEMENT = re.compile(r"^\t+[\w>\-\.\*\(\)\[\]]+ ?([+\-|&]?= .*|\(.*\)|\+\+|--);$")
+
+
+def mutants(path):
+    """(line number, what was done, the new line)."""
+    for number, line in enumerate(open(os.path.join(ROOT, path)).read().split("\n")):
+        code = line.split("/*")[0].split("//")[0]
+        if not code.strip() or code.lstrip().startswith(("*", "#", "assert")) or "_Static" in code:
+            continue
+        for pattern, new in CHANGES:
+            for match in re.finditer(pattern, code) if new is not None else ():
+                yield number, line[:match.start()] + new + line[match.end():]
+        condition = re.match(r"^(\t+(?:\} else )?(?:if|while) \()(.*)(\) ?\{?)$", code)
+        if condition:
+            yield number, condition.expand(r"\1!(\2)\3")
+        if STATEMENT.match(code) and not code.lstrip().startswith("return"):
+            yield number, re.match(r"^\t+", line).group() + ";"
+
+
+def run(argv, limit):
+    try:
+        return subprocess.run(argv, cwd=ROOT, timeout=limit, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={**os.environ, "TTYLOCK_MODEL_STEPS": "20000",
+                                   "TTYLOCK_MODEL_SEED": "7"}).returncode
+    except subprocess.TimeoutExpired:
+        return -1
+
+
+def links(test):
+    source = open(f"{ROOT}/tests/{'model' if 'model' in test else 'unit'}/{test}.c").read()
+    return " ".join(re.findall(r"/\* links: *(.*?) *\*/", source)).split()
+
+
+def is_killed(path, number, line, tests):
+    name = path[:-2] + ".o"
+    with tempfile.TemporaryDirectory() as place:
+        lines = open(os.path.join(ROOT, path)).read().split("\n")
+        lines[number] = line
+        source, made = os.path.join(place, os.path.basename(path)), os.path.join(place, "m.o")
+        open(source, "w").write("\n".join(lines))
+        if run(["gcc", "-std=gnu11", "-O1", "-w", "-D_GNU_SOURCE", f"-I{ROOT}/daemon",
+                f"-I{ROOT}/{BUILD}/gen", f"-I{ROOT}/proto", "-c", "-o", made, source], 60):
+            return True
+        for test in tests:
+            wanted = links(test)
+            if name not in wanted:
+                continue
+            program = os.path.join(place, test)
+            objects = [made if o == name else f"{BUILD}/{o}" if o.endswith(".o") else o
+                       for o in wanted]
+            if run(["gcc", "-o", program, f"{BUILD}/mutants/{test}.o", *objects, "-lcmocka"], 60) \
+                    or run([program], 10):
+                return True
+    return False
+
+
+def prepare():
+    objects = {f"{BUILD}/{o}" for tests in FILES.values() for t in tests for o in links(t)
+               if o.endswith(".o")}
+    subprocess.run(["make", "-s", f"BUILD={BUILD}", "OPT=-O1", *sorted(objects)], cwd=ROOT,
+                   check=True)
+    os.makedirs(f"{ROOT}/{BUILD}/mutants", exist_ok=True)
+    for test in {t for tests in FILES.values() for t in tests}:
+        kind = "model" if "model" in test else "unit"
+        subprocess.run(["gcc", "-std=gnu11", "-O1", "-w", "-D_GNU_SOURCE", f"-I{BUILD}/gen",
+                        "-Iproto", "-I.", "-c", "-o", f"{BUILD}/mutants/{test}.o",
+                        f"tests/{kind}/{test}.c"], cwd=ROOT, check=True)
+
+
+def main():
+    options = dict(a.split("=") for a in sys.argv[1:] if "=" in a)
+    files = [a for a in sys.argv[1:] if "=" not in a] or list(FILES)
+    prepare()
+    all_killed = all_made = 0
+    with concurrent.futures.ThreadPoolExecutor(int(options.get("jobs", os.cpu_count()))) as pool:
+        for path in files:
+            made = list(mutants(path))[::int(options.get("every", 1))]
+            killed = list(pool.map(lambda m, p=path: is_killed(p, *m, FILES[p]), made))
+            for (number, line), dead in zip(made, killed):
+                if not dead:
+                    print(f"survives: {path}:{number + 1}: {line.strip()}", flush=True)
+            all_killed, all_made = all_killed + sum(killed), all_made + len(made)
+            print(f"{path}: {sum(killed)} of {len(made)} killed "
+                  f"({100 * sum(killed) / max(len(made), 1):.1f} %)", flush=True)
+    print(f"all: {all_killed} of {all_made} killed ({100 * all_killed / all_made:.1f} %)")
+    sys.exit(0 if 100 * all_killed >= LIMIT * all_made else 1)
+
+
+main()

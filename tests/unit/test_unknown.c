@@ -1,0 +1,220 @@
+/* links: daemon/locktable.o daemon/restore.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
+/* links: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
+/* What the lock table says of what it does not have: requests, terminals and owners
+ * that nobody knows, other holders than were asked for, and memory. */
+#include <stdlib.h>
+
+#include "tests/unit/table.h"
+
+#include "daemon/restore.h"
+
+static long allocations_left = -1; /* -1: no limit */
+
+static bool may_allocate(void)
+{
+	return allocations_left < 0 || allocations_left-- > 0;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t m);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t m);
+void *__wrap_realloc(void *p, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+	return may_allocate() ? __real_malloc(n) : NULL;
+}
+
+void *__wrap_calloc(size_t n, size_t m)
+{
+	return may_allocate() ? __real_calloc(n, m) : NULL;
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return may_allocate() ? __real_realloc(p, n) : NULL;
+}
+
+static void unknown_is_said_to_be(void **state)
+{
+	struct locktable_grant grant;
+	struct locktable_place place;
+	struct locktable_left left = {.dirty = true};
+	uint64_t holder = granted(1, 1, 0), waiter = queued(2, 1, 0), other = granted(3, 2, 0);
+
+	(void)state;
+	assert_false(locktable_requeue(table, 99, &change));
+	assert_false(locktable_requeue(table, holder, &change));
+	assert_true(locktable_requeue(table, waiter, &change));
+	assert_int_equal(change.holder, holder);
+	assert_int_equal(change.position, 1);
+	assert_int_equal(change.waiters, 0);
+	assert_false(locktable_regrant(table, 99, &grant));
+	assert_false(locktable_regrant(table, waiter, &grant));
+	assert_true(locktable_regrant(table, holder, &grant));
+	assert_int_equal(locktable_successor(table, 99), 0);
+	assert_int_equal(locktable_successor(table, other), 0);
+	assert_int_equal(locktable_successor(table, waiter), 0);
+	assert_int_equal(locktable_successor(table, holder), waiter);
+	assert_false(locktable_place(table, 99, &place));
+	assert_false(locktable_reown(table, 99, 1));
+	assert_false(locktable_forget(table, 99));
+	assert_false(locktable_serve(table, 99, &change));
+	assert_false(locktable_serve(table, 1, &change));
+	assert_int_equal(locktable_owned(table, 99), 0);
+	/* A level is a holder of that very terminal. */
+	assert_false(locktable_set_left(table, 1, 99, &left));
+	assert_false(locktable_set_left(table, 1, waiter, &left));
+	assert_false(locktable_set_left(table, 1, other, &left));
+	assert_false(locktable_set_left(table, 99, other, &left));
+	left.saved_size = LOCKTABLE_SAVED_MAX + 1;
+	assert_false(locktable_set_left(table, 1, holder, &left));
+	locktable_get_left(table, 99, 0, &left);
+	assert_false(left.dirty);
+	left.dirty = true;
+	locktable_get_left(table, 1, waiter, &left);
+	assert_false(left.dirty);
+	left.dirty = true;
+	locktable_get_left(table, 2, holder, &left);
+	assert_false(left.dirty);
+	locktable_free(NULL);
+}
+
+static void left_is_what_was_set(void **state)
+{
+	struct locktable_left left = {.dirty = true, .untold = true, .saved_size = 3}, got;
+	uint64_t holder = granted(1, 1, 0);
+
+	(void)state;
+	memcpy(left.saved, "abc", 3);
+	for (int i = 0; i < 2; i++) { /* and again, over what is there */
+		assert_true(locktable_set_left(table, 1, holder, &left));
+		assert_true(locktable_set_left(table, 1, 0, &left));
+		locktable_get_left(table, 1, holder, &got);
+		assert_true(got.dirty && got.untold);
+		assert_int_equal(got.saved_size, 3);
+		assert_memory_equal(got.saved, "abc", 3);
+		locktable_get_left(table, 1, 0, &got);
+		assert_int_equal(got.saved_size, 3);
+	}
+	left = (struct locktable_left){0};
+	assert_true(locktable_set_left(table, 1, holder, &left));
+	locktable_get_left(table, 1, holder, &got);
+	assert_false(got.dirty || got.untold);
+	assert_int_equal(got.saved_size, 0);
+	/* One who never knew that it held leaves the level as it was. */
+	assert_int_equal(
+	    locktable_release(table, holder, LOCKTABLE_UNTOUCHED, &change), LOCKTABLE_RELEASED);
+	assert_true(change.kept);
+	locktable_get_left(table, 1, 0, &got);
+	assert_int_equal(got.saved_size, 3);
+}
+
+static void restored_is_what_was_there(void **state)
+{
+	struct locktable_wish w = wish(1, 1, 0);
+	struct locktable_place place = {.granted = 5}, got;
+
+	(void)state;
+	assert_false(locktable_restore(table, &w, 0, &place, 0));
+	assert_true(locktable_restore(table, &w, 7, &place, 3));
+	assert_false(locktable_restore(table, &w, 7, &place, 3));
+	assert_false(locktable_restore(table, &w, 8, &place, 3)); /* the same task */
+	w = wish(2, 1, 0);
+	assert_false(locktable_restore(table, &w, 7, &place, 3)); /* the same id */
+	place = (struct locktable_place){.rank = 9};
+	assert_true(locktable_restore(table, &w, 9, &place, 3));
+	assert_true(locktable_place(table, 9, &got));
+	assert_int_equal(got.granted, 0);
+	assert_int_equal(got.rank, 9);
+	assert_true(locktable_place(table, 7, &got));
+	assert_int_equal(got.granted, 5);
+	locktable_skip_ids(table, 20);
+	locktable_skip_ids(table, 10);
+	assert_int_equal(queued(3, 1, 0), 21);
+	assert_true(locktable_reown(table, 9, 1));
+	assert_true(locktable_reown(table, 7, 50));
+	assert_int_equal(locktable_owned(table, 50), 7);
+	assert_int_equal(locktable_owned(table, 1), 9);
+	assert_int_equal(locktable_owned(table, 2), 0);
+}
+
+/* Each allocation of a table that is filled fails once: it is refused, and nothing is
+ * changed by that. */
+static void out_of_memory_is_a_refusal(void **state)
+{
+	struct locktable_left left = {.dirty = true, .saved_size = 1};
+	bool all = false;
+
+	(void)state;
+	for (long n = 0; !all; n++) {
+		struct locktable_place place = {.granted = 1};
+		struct locktable_wish w = wish(1, 1, 0);
+
+		allocations_left = n;
+		struct locktable *t = locktable_new(100, 100, 1);
+		bool restored = t && locktable_restore(t, &w, 1, &place, 0);
+		bool owned = restored && locktable_reown(t, 1, 4);
+		bool kept = restored && locktable_set_left(t, 1, 1, &left) &&
+			    locktable_set_left(t, 2, 0, &left);
+		all = owned && kept && locktable_save(t, 1, "x", 1);
+		allocations_left = -1;
+		if (t) {
+			assert_int_equal(locktable_requests(t), restored);
+			assert_true(!restored || locktable_owned(t, owned ? 4 : w.owner) == 1);
+		}
+		locktable_free(t);
+	}
+	/* And where there is no room for one record more. */
+	struct locktable *t = locktable_new(1, 1, 1);
+	struct locktable_wish w = wish(1, 1, 0);
+	assert_int_equal(locktable_lock(t, &w, 0, &change), LOCKTABLE_GRANTED);
+	assert_false(locktable_reown(t, 1, 2));
+	assert_false(locktable_set_left(t, 2, 0, &left));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(locktable_save(t, 1, "x", 1), true);
+	locktable_free(t);
+}
+
+/* A seed by which all keys fall into few buckets does not confuse one with another. */
+static void keys_in_one_bucket_are_kept_apart(void **state)
+{
+	uint64_t ids[64];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 8; seed++) {
+		struct locktable *t = locktable_new(100, 100, seed * 0x9e3779b97f4a7c15u);
+
+		for (uint64_t i = 0; i < 64; i++) {
+			struct locktable_wish w = wish(i, i, 0);
+
+			assert_int_equal(locktable_lock(t, &w, 0, &change), LOCKTABLE_GRANTED);
+			ids[i] = change.request;
+		}
+		for (uint64_t i = 0; i < 64; i++) {
+			assert_int_equal(locktable_owned(t, i), ids[i]);
+			assert_int_equal(locktable_release(t, ids[i], LOCKTABLE_CLEAN, &change),
+			    LOCKTABLE_RELEASED);
+			assert_int_equal(change.terminal, i);
+		}
+		assert_int_equal(locktable_requests(t), 0);
+		assert_int_equal(locktable_terminals(t), 0);
+		locktable_free(t);
+	}
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    TEST(unknown_is_said_to_be),
+	    TEST(left_is_what_was_set),
+	    TEST(restored_is_what_was_there),
+	    TEST(out_of_memory_is_a_refusal),
+	    TEST(keys_in_one_bucket_are_kept_apart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
