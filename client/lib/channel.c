@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -124,18 +125,35 @@ static int listener_of(int fd, uid_t *uid)
 	return 0;
 }
 
-/* A full backlog answers EAGAIN at once and gives nothing to poll for, so this
- * tries again in small steps; a blocking connect could hang for ever. */
+/* In line with all others whom a full backlog keeps out: who only tries now and
+ * then is overtaken by a crowd for ever. With a time-out set a signal ends it,
+ * SA_RESTART or not, so it cannot hang. */
+static int connect_in_line(int fd, const struct sockaddr_un *addr, int64_t deadline)
+{
+	int left = deadline < 0 ? 1000 : deadline_left(deadline);
+	struct timeval limit = {left / 1000, left % 1000 * 1000 + 1}, none = {0};
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+	    fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return -errno;
+	int r = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
+	if (fcntl(fd, F_SETFL, flags) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0)
+		return -errno;
+	return r;
+}
+
 static int connect_until(int fd, const struct sockaddr_un *addr, int64_t deadline)
 {
-	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
-		if (errno != EAGAIN)
-			return -errno;
+	int r = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
+
+	while (r == -EAGAIN || r == -EINTR) {
 		if (deadline_left(deadline) == 0)
 			return -ETIMEDOUT;
-		poll(NULL, 0, 5);
+		r = connect_in_line(fd, addr, deadline);
 	}
-	return 0;
+	return r;
 }
 
 static int set_address(struct sockaddr_un *addr, const char *path)

@@ -593,6 +593,63 @@ def a_daemon_that_hangs_hangs_nobody(stage):
 
 
 @test
+def a_crowd_at_a_full_backlog_is_served_in_turn(stage):
+    """Who comes while many wait to connect is among those served, not overtaken for ever."""
+    with Daemon(stage) as d, holding(stage, d):
+        stage.env["TTYLOCK_SOCKET"] = d.path
+        os.kill(d.pid, signal.SIGSTOP)
+        until(lambda: proc_stat(d.pid)[0] == "T", "its stop")
+
+        def crowd():
+            """Always one more than there is room for."""
+            resource.setrlimit(resource.RLIMIT_NOFILE, (6000, 6000))
+            kept, full = [], 0
+            while not full:
+                s = socket.socket(socket.AF_UNIX)
+                s.setblocking(False)
+                full = s.connect_ex(d.path)
+                kept.append(s)
+            os.write(write_end, b"x")
+            while True:
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect(d.path)
+
+        read_end, write_end = os.pipe()
+        pids = []
+        try:
+            for _ in range(4):
+                pids.append(os.fork())
+                if pids[-1] == 0:
+                    try:
+                        crowd()
+                    finally:
+                        os._exit(1)
+            assert os.read(read_end, 1) == b"x"
+            asked = [subprocess.Popen([TTYLOCK, "status"], env=stage.env, text=True,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, start_new_session=True)
+                     for _ in range(5)]
+            until(lambda: all(waits_to_connect(p.pid) for p in asked), "that they wait in line")
+            os.kill(d.pid, signal.SIGCONT)
+            for p in asked:
+                out, err = p.communicate(timeout=TIMEOUT)
+                assert p.returncode == 0, (out, err)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            os.close(read_end)
+            os.close(write_end)
+
+
+def waits_to_connect(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/wchan") as f:
+            return "unix_wait" in f.read()
+    return False
+
+
+@test
 def no_daemon_is_told_at_once(stage):
     """None runs and none can be started: the command runs, one line and no delay."""
     if any(os.path.exists(p + "/sbin/ttylockd") for p in ("/usr", "/usr/local")):

@@ -8,6 +8,7 @@ import pickle
 import re
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import traceback
@@ -91,8 +92,11 @@ def lock_request(request=1, task=1, terminal=0, **fields):
 class Wire:
     def __init__(self, path, tty=None, hello=True):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(TIMEOUT)
+        # In line, as the library does: Python's own time-out gives up at a full backlog.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO,
+                               struct.pack("ll", int(TIMEOUT), 0))
         self.socket.connect(path)
+        self.socket.settimeout(TIMEOUT)
         self.buffer = b""
         if hello:
             self.send(HELLO, {1: 1})
