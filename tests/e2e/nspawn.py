@@ -11,11 +11,10 @@
 The machine's files are this one's, below an overlay whose upper layer is in memory:
 whatever a test installs, enables or writes is gone with it. All tests of the calling
 file run inside one machine, which is booted once. Everything of it is in a mount and
-a pid namespace of its own and ends with its first process.
+a pid namespace of its own, which end with the process that made them, however it ends.
 """
 import glob
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -76,7 +75,8 @@ class Machine:
         self.dir = tempfile.mkdtemp(prefix="ttylock-machine-")
         self.console = tempfile.TemporaryFile()
         self.nspawn = subprocess.Popen(
-            ["unshare", "-m", "/bin/sh", "-c", SETUP, "sh", self.dir, self.name, ROOT],
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "/bin/sh", "-c", SETUP, "sh", self.dir, self.name, ROOT],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
         self.init = None
         try:
@@ -94,20 +94,16 @@ class Machine:
 
     def _look(self):
         assert self.nspawn.poll() is None, "the machine does not start"
-        return next((p for p in _children(self.nspawn.pid) if _is_init(p)), None)
+        below = [q for p in _children(self.nspawn.pid) for q in _children(p)]
+        return next((p for p in below if _is_init(p)), None)
 
     def call(self, *argv, **kwargs):
         return subprocess.run(["nsenter", "-t", str(self.init), "-a", "--", *argv],
                               stdin=subprocess.DEVNULL, **{"timeout": 30, **kwargs})
 
     def close(self):
-        """Its first process takes all others of its pid namespace with it."""
-        for pid in (self.init, self.nspawn.pid):
-            if pid and self.nspawn.poll() is None:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+        """The first process of a pid namespace takes all others with it."""
+        self.nspawn.kill()
         self.nspawn.wait(30)
         self.console.close()
         os.rmdir(self.dir)  # empty: what was mounted there went with the namespace
