@@ -104,7 +104,8 @@ int view_refresh(struct view *v)
 {
 	int r = v->lock ? ttylock_dispatch(v->lock, 0) : 0;
 
-	if (r < 0 && r != -EINTR) {
+	/* One that is down connects by itself, but until then there is none to show. */
+	if ((r < 0 && r != -EINTR) || (v->lock && !link_is_up(v->lock->link))) {
 		forget(v, -ENOENT);
 		v->next = 0;
 	}

@@ -482,10 +482,16 @@ def the_daemon_goes_and_comes(stage):
     for _ in range(3):
         holder, held = hold(stage)
         s.has(rf": ttylock {held['pid']}, 0 wait\)> word $")
+        os.kill(held["pid"], signal.SIGSTOP)  # it would have it started again
         os.kill(stage.daemon_pid(), signal.SIGKILL)
         s.has(ABSENT + "word $")
+        os.kill(held["pid"], signal.SIGCONT)
+        s.has(rf": ttylock {held['pid']}, 0 wait\)> word $")
         holder.sendeof()
         holder.finish()
+        s.has(r"free\)> word $")
+        os.kill(stage.daemon_pid(), signal.SIGKILL)
+        s.has(ABSENT + "word $")
     s.types(CTRL_U, ABSENT + "$")
     s.types("status\r", ABSENT + "$")
     leave(t, s)
