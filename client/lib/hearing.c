@@ -56,7 +56,7 @@ static void take_welcome(struct link *l)
 {
 	ttylock_Event lost = {.kind = ttylock_EventKind_EVENT_LOST};
 
-	l->welcomed = true;
+	__atomic_store_n(&l->welcomed, true, __ATOMIC_RELEASE);
 	outage_end(&l->outage);
 	if (l->on_event)
 		l->on_event(&lost, l->on_event_arg);

@@ -46,7 +46,7 @@ struct link {
 	struct requests requests;
 	bool down;     /* atomic: the connection has broken */
 	bool lost;     /* atomic: and no daemon comes back; the socket stays for those who poll */
-	bool welcomed; /* by the daemon of this connection */
+	bool welcomed; /* atomic: by the daemon of this connection */
 	bool starts;   /* where there is no daemon it starts one, there: */
 	struct addresses where;
 	bool launching; /* a thread does */

@@ -85,7 +85,8 @@ static bool is_hung_up(const struct link *l)
 
 bool link_is_up(const struct link *l)
 {
-	return link_is_alive(l) && !__atomic_load_n(&l->down, __ATOMIC_ACQUIRE) && !is_hung_up(l);
+	return link_is_alive(l) && !__atomic_load_n(&l->down, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&l->welcomed, __ATOMIC_ACQUIRE) && !is_hung_up(l);
 }
 
 static struct link *find(const struct addresses *a)

@@ -180,7 +180,7 @@ static int connect_anew(struct link *l)
 	int r = channel_reconnect(&l->channel, l->socket);
 	if (r < 0)
 		return r;
-	l->welcomed = false;
+	__atomic_store_n(&l->welcomed, false, __ATOMIC_RELEASE);
 	r = introduce(l);
 	if (r < 0) {
 		shutdown(l->channel.fd, SHUT_RDWR);

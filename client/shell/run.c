@@ -161,9 +161,11 @@ static void end_if_idle(struct run *run)
 {
 	if (run->child || run->dumper)
 		return;
-	int r = run->lock ? ttylock_list(run->lock, 2000, is_of_tree, run) : 0;
-	/* No answer is none: a daemon that comes back is asked again. */
-	if (r > 0 || (r < 0 && ttylock_fd(run->lock) >= 0 && !link_is_up(run->lock->link)))
+	/* The next daemon is to be heard before: who has died meanwhile, and left the
+	 * terminal as it was? */
+	if (run->lock && ttylock_fd(run->lock) >= 0 && !link_is_up(run->lock->link))
+		return;
+	if (run->lock && ttylock_list(run->lock, 2000, is_of_tree, run) > 0)
 		return;
 	/* News of a holder's death is older than that list, but not read yet. */
 	if (run->lock && ttylock_dispatch(run->lock, 0) >= 0 && run->holder_died)
