@@ -3,7 +3,7 @@
 Each is the source with one change: an operator, a constant or a condition turned
 round, or a statement left out. It is compiled into the unit and model tests of its
 module, and killed when it does not compile, or one of them fails or takes too long.
-Survivors are printed, and explained in docs/mutants.md; fails below the limit.
+Survivors are printed, and explained in docs/reliability.md; fails below the limit.
 
   mutants.py [FILE...]      every=N: only each Nth; jobs=N
 """
@@ -78,7 +78,7 @@ def is_killed(path, number, line, tests):
             program = os.path.join(place, test)
             objects = [made if o == name else f"{BUILD}/{o}" if o.endswith(".o") else o
                        for o in wanted]
-            if run(["gcc", "-o", program, f"{BUILD}/mutants/{test}.o", *objects, "-lcmocka"], 60) \
+            if run(["gcc", "-fsanitize=leak", "-o", program, f"{BUILD}/mutants/{test}.o", *objects, "-lcmocka"], 60) \
                     or run([program], 10):
                 return True
     return False

@@ -141,6 +141,87 @@ static void restored_is_what_was_there(void **state)
 	assert_int_equal(locktable_owned(table, 2), 0);
 }
 
+static void saved(struct locktable *t, uint64_t request)
+{
+	assert_true(locktable_save(t, request, "x", 1));
+}
+
+static uint64_t taken(struct locktable *t, uint64_t task, uint64_t under)
+{
+	struct locktable_wish w = wish(task, 1, under);
+
+	assert_int_equal(locktable_lock(t, &w, 0, &change), LOCKTABLE_GRANTED);
+	return change.request;
+}
+
+/* What is saved has room for each holder, each level and each terminal, and no more:
+ * one that was not given back would be missed soon. */
+static void what_is_saved_is_given_back(void **state)
+{
+	static const enum locktable_end ends[] = {
+	    LOCKTABLE_CLEAN, LOCKTABLE_DIRTY, LOCKTABLE_UNTOUCHED};
+	struct locktable_left left = {.dirty = true, .saved_size = 1};
+	struct locktable *t = locktable_new(2, 1, 1);
+
+	(void)state;
+	for (int i = 0; i < 27 * 40; i++) {
+		uint64_t outer = taken(t, 1, 0), inner = taken(t, 2, outer);
+
+		saved(t, outer);
+		saved(t, inner);
+		if (i % 2)
+			assert_true(locktable_set_left(t, 1, inner, &left));
+		uint64_t first = i % 4 < 2 ? inner : outer;
+		locktable_release(t, first, ends[i % 3], &change);
+		if (i % 5 == 0)
+			assert_true(locktable_save(t, first == inner ? outer : inner, "", 0));
+		if (i % 7 == 0 && first == inner) {
+			inner = taken(t, 2, outer);
+			saved(t, inner);
+			locktable_release(t, inner, ends[i / 3 % 3], &change);
+		}
+		locktable_release(
+		    t, first == inner || first != outer ? outer : inner, ends[i / 9 % 3], &change);
+		assert_int_equal(locktable_requests(t), 0);
+		if (i % 11 == 0 && change.kept)
+			assert_true(locktable_forget(t, 1));
+	}
+	locktable_free(t);
+}
+
+static void found_is_what_was_asked(void **state)
+{
+	struct locktable_view v;
+	struct locktable_wish w = wish(12, 3, 0);
+
+	(void)state;
+	assert_false(locktable_find(table, 1, &v));
+	assert_int_equal(locktable_lock(table, &w, 77, &change), LOCKTABLE_GRANTED);
+	uint64_t waiter = queued(13, 3, 0);
+	assert_true(locktable_find(table, change.holder, &v));
+	assert_true(v.holds);
+	assert_int_equal(v.position, 0);
+	assert_int_equal(v.asked, 77);
+	assert_int_equal(v.owner, 12);
+	assert_int_equal(v.process, 1001);
+	assert_int_equal(v.terminal, 3);
+	assert_int_equal(v.task.id, 12);
+	assert_true(locktable_find(table, waiter, &v));
+	assert_false(v.holds);
+	assert_int_equal(v.position, UINT32_MAX);
+	/* One who never heard of its grant is told what the grant told. */
+	struct locktable_left left = {.dirty = true, .saved_size = 2, .saved = "hi"};
+	struct locktable_grant grant;
+	assert_true(locktable_set_left(table, 3, 0, &left));
+	assert_true(locktable_regrant(table, change.holder, &grant));
+	assert_int_equal(grant.request, change.holder);
+	assert_int_equal(grant.owner, 12);
+	assert_int_equal(grant.waiters, 1);
+	assert_true(grant.dirty);
+	assert_int_equal(grant.saved_size, 2);
+	assert_memory_equal(grant.saved, "hi", 2);
+}
+
 /* Each allocation of a table that is filled fails once: it is refused, and nothing is
  * changed by that. */
 static void out_of_memory_is_a_refusal(void **state)
@@ -212,6 +293,8 @@ int main(void)
 	    TEST(unknown_is_said_to_be),
 	    TEST(left_is_what_was_set),
 	    TEST(restored_is_what_was_there),
+	    TEST(what_is_saved_is_given_back),
+	    TEST(found_is_what_was_asked),
 	    TEST(out_of_memory_is_a_refusal),
 	    TEST(keys_in_one_bucket_are_kept_apart),
 	};
