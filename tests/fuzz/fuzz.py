@@ -21,7 +21,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MAX_LEN = {"frame": 1100, "sequence": 160, "line": 128, "status": 400, "reply": 600,
-           "ledger": 4096}
+           "ledger": 300}
 ENVIRONMENT = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1",
                "AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1", "AFL_NO_AFFINITY": "1",
                "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1"}
