@@ -189,6 +189,30 @@ static void what_is_saved_is_given_back(void **state)
 	locktable_free(t);
 }
 
+/* There is room for two owners: one that stayed would be missed. */
+static void owners_are_given_back(void **state)
+{
+	struct locktable *t = locktable_new(2, 1, 1);
+	struct locktable_view v;
+
+	(void)state;
+	for (uint64_t i = 1; i < 20; i++) {
+		uint64_t request = taken(t, i, 0);
+
+		assert_true(locktable_reown(t, request, 1000 + i));
+		assert_true(locktable_find(t, request, &v));
+		assert_int_equal(v.owner, 1000 + i);
+		assert_int_equal(locktable_owned(t, i), 0);
+		assert_false(locktable_drop_owner(t, i, &change));
+		assert_int_equal(locktable_owned(t, 1000 + i), request);
+		assert_true(locktable_reown(t, request, i));
+		assert_true(locktable_drop_owner(t, i, &change));
+		assert_int_equal(change.request, request);
+		assert_false(locktable_drop_owner(t, i, &change));
+	}
+	locktable_free(t);
+}
+
 static void found_is_what_was_asked(void **state)
 {
 	struct locktable_view v;
@@ -294,6 +318,7 @@ int main(void)
 	    TEST(left_is_what_was_set),
 	    TEST(restored_is_what_was_there),
 	    TEST(what_is_saved_is_given_back),
+	    TEST(owners_are_given_back),
 	    TEST(found_is_what_was_asked),
 	    TEST(out_of_memory_is_a_refusal),
 	    TEST(keys_in_one_bucket_are_kept_apart),
