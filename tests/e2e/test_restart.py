@@ -20,6 +20,7 @@ def kill_daemon(stage):
     """And waits for the next one, which somebody starts."""
     daemon = stage.daemon_pid()
     os.kill(daemon, signal.SIGKILL)
+    until(lambda: not is_alive(daemon), "its end")
     return until(lambda: stage.daemon_pid() not in (None, daemon), "the next daemon")
 
 

@@ -75,6 +75,7 @@ def churn_with_deaths(stage, program, env=None):
     while t.isalive() and (kills < 20 or ROUNDS):
         daemon = stage.daemon_pid()
         os.kill(daemon, signal.SIGKILL)
+        until(lambda gone=daemon: not is_alive(gone), "its end")
         until(lambda gone=daemon: keeper.ask("dispatch", 0, 50) and
               stage.daemon_pid() not in (None, gone), "the next daemon")
         until(lambda: not t.isalive() or stage.requests()[0], "somebody holds")

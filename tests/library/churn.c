@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -392,8 +393,12 @@ static void *work(void *arg)
 
 static void open_handle(struct ttylock **outp)
 {
-	int r = ttylock_open(outp, -1, TTYLOCK_START);
+	int r;
 
+	/* Where it cannot start one it finds the next one that somebody else does. */
+	do
+		r = ttylock_open(outp, -1, TTYLOCK_START);
+	while (r == -ENOENT && daemon_dies && sched_yield() == 0);
 	if (r < 0)
 		fail("open: %s", strerror(-r));
 }
