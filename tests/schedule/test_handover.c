@@ -19,7 +19,7 @@ static int A_takes_a_turn(void *context)
 static int B_takes_a_turn(void *context)
 {
 	(void)context;
-	return turn_take("B");
+	return turn_take_and_leave("B");
 }
 
 static int C_finds_it_clean(void *context)

@@ -6,7 +6,7 @@
 #include "schedule.h"
 #include "stage.h"
 
-enum kind { ANY = 1, CLEAN, DIRTY };
+enum kind { ANY = 1, LEAVING, CLEAN, DIRTY };
 
 static int take(const char *name, enum kind kind)
 {
@@ -22,8 +22,14 @@ static int take(const char *name, enum kind kind)
 	ACTOR_EXPECT(kind != DIRTY || granted.dirty);
 	SYNC_POINT("turn.held");
 	ACTOR_EXPECT(ttylock_release(t, id) == 0);
-	ttylock_close(t);
+	if (kind != LEAVING)
+		ttylock_close(t);
 	return 0;
+}
+
+int turn_take_and_leave(const char *name)
+{
+	return take(name, LEAVING);
 }
 
 int turn_take(const char *name)

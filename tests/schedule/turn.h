@@ -11,6 +11,10 @@ int turn_take(const char *name);
 int turn_take_clean(const char *name);
 int turn_take_dirty(const char *name);
 
+/* Ends without closing, which would wait for a daemon that stands still: for a process
+ * that has nothing else to do. */
+int turn_take_and_leave(const char *name);
+
 /* In the child of a fork: it has no part in the parent's handle and request,
  * and is free to ask for itself. 0; else its exit status. */
 struct ttylock;
