@@ -68,6 +68,7 @@ void broker_freeze(struct broker *b)
 
 	b->ledger = NULL;
 	b->ops = &nothing;
+	b->frozen = true;
 }
 
 void broker_deinit(struct broker *b)
@@ -101,7 +102,9 @@ static void lock_refused(struct broker *b, struct ticket *k, const struct lockta
 /* Before its owner is told, if that is here. */
 static void granted(struct broker *b, struct ticket *k, const struct locktable_grant *g)
 {
-	broker_log(k, LOG_KIND_GRANTED, NULL, g->dirty ? "the last holder did not release" : NULL);
+	if (!b->frozen)
+		broker_log(
+		    k, LOG_KIND_GRANTED, NULL, g->dirty ? "the last holder did not release" : NULL);
 	k->caller->holds++;
 	k->untold = k->caller->absent;
 	if (!k->untold) {
@@ -159,14 +162,9 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 	SYNC_POINT("broker.queued");
 }
 
-/* What a change that ended a request means for everybody but its owner. */
-static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
-    const struct caller *by, const struct locktable_change *change)
+static void tell_end(struct broker *b, const struct ticket *k, enum broker_cause cause,
+    const struct caller *by, bool held)
 {
-	bool held = change->outcome == LOCKTABLE_RELEASED;
-
-	persist_left(b, k, change);
-	persist_ended(b, k);
 	switch (cause) {
 	case BROKER_ABSENT:
 		broker_log(k, LOG_KIND_WAITER_ABSENT, NULL, NULL);
@@ -191,6 +189,18 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 		    0, by);
 		break;
 	}
+}
+
+/* What a change that ended a request means for everybody but its owner. */
+static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
+    const struct caller *by, const struct locktable_change *change)
+{
+	bool held = change->outcome == LOCKTABLE_RELEASED;
+
+	persist_left(b, k, change);
+	persist_ended(b, k);
+	if (!b->frozen)
+		tell_end(b, k, cause, by, held);
 	if (change->kept)
 		broker_keep(b, k->terminal);
 	k->caller->usage->requests--;

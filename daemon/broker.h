@@ -34,6 +34,7 @@ struct broker {
 	const struct broker_ops *ops;
 	struct locktable *table;
 	struct ledger *ledger; // NULL: nothing outlives us
+	bool frozen;	       /* nothing that happens now is so for anybody else */
 	struct tickets tickets;
 	struct tokens tokens;
 	struct terminals terminals;

@@ -255,6 +255,16 @@ static struct ledger *ledger_of_file(const char *path)
 	return l;
 }
 
+/* In a directory of our own that the service manager does not remove when the service
+ * is stopped: what it stores is gone then. False: it gave us none. */
+static bool runtime_path(char *path, size_t size)
+{
+	const char *dir = getenv("RUNTIME_DIRECTORY");
+
+	return store_is_there() && dir && dir[0] == '/' && !strchr(dir, ':') &&
+	       (size_t)snprintf(path, size, "%s/ledger", dir) < size;
+}
+
 /* *path gets its name when it is a file. */
 static struct ledger *ledger_get(const struct endpoint *e, char *path, size_t size)
 {
@@ -263,6 +273,8 @@ static struct ledger *ledger_get(const struct endpoint *e, char *path, size_t si
 	*path = '\0';
 	if (e->lock >= 0) {
 		snprintf(path, size, "%s.ledger", e->path);
+		l = ledger_of_file(path);
+	} else if (runtime_path(path, size)) {
 		l = ledger_of_file(path);
 	} else if (store_is_there()) {
 		l = ledger_of_store();
@@ -321,7 +333,7 @@ int main(int argc, char **argv)
 		unsetenv("NOTIFY_SOCKET");
 	}
 	endpoint_get(&options, &endpoint);
-	char path[sizeof(endpoint.path) + sizeof(".ledger")];
+	char path[PATH_MAX];
 	struct ledger *ledger = ledger_get(&endpoint, path, sizeof(path));
 	struct server *server = server_new(&(struct server_options){
 	    .listener = endpoint.listener,

@@ -136,7 +136,8 @@ static bool ticket_restore(
 static struct locktable_place place_of(const struct ledger_request *r)
 {
 	return (struct locktable_place){
-	    .granted = r->state == LEDGER_GRANTED ? r->granted : 0,
+	    /* A state that we do not know is one in which it may hold. */
+	    .granted = r->state == LEDGER_QUEUED ? 0 : r->granted,
 	    .under = r->under,
 	    .rank = r->rank,
 	};
@@ -209,8 +210,8 @@ static bool requests_read(struct recall *set)
 		qsort(all, n, sizeof(*all), entry_compare);
 	for (uint32_t i = 0; good && i < n; i++) {
 		good = request_restore(set, &all[i]);
-		set->holders += all[i].request.state == LEDGER_GRANTED;
-		set->waiters += all[i].request.state != LEDGER_GRANTED;
+		set->holders += all[i].request.state != LEDGER_QUEUED;
+		set->waiters += all[i].request.state == LEDGER_QUEUED;
 	}
 	for (uint32_t i = 0; good && i < n; i++)
 		left_restore(set, &all[i]);

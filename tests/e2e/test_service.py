@@ -219,6 +219,23 @@ def restarted_while_a_person_sits_in_gdb_and_five_wait(stage):
 
 
 @test
+def stopped_while_a_person_sits_in_gdb(stage):
+    """systemd gives up what it has stored; the record is a file, and stays."""
+    service()
+    t, _ = sitting(stage, ALICE, 3)
+    order = subjects(stage, t)
+    for _ in range(2):
+        pid = main_pid()
+        sh(f"systemctl stop {UNIT}")
+        pid = another(pid)
+        until(lambda: subjects(stage, t) == order, "all of them, in their order")
+        assert daemons() == [pid]
+    serve_all(t, order)
+    sh(f"systemctl stop {UNIT}")
+    assert os.listdir("/run/ttylock/daemon") == [], "nobody to be known"
+
+
+@test
 def a_stuck_one_is_replaced(stage):
     """By the watchdog, without anybody asking; who holds and who waits stays so."""
     pid = service()
@@ -339,8 +356,7 @@ def uninstalled_nothing_is_left(stage):
     as_documented("Remove it with")
     assert show("LoadState") == show("LoadState", SOCKET_UNIT) == "not-found"
     left = ours() - before
-    assert left <= {"/run/ttylock"} and daemons() == [], left
-    assert os.listdir("/run/ttylock") == []
+    assert left == set() and daemons() == [], left
     install.cache_clear()
     assert "ttylock:" not in sh("getent passwd; getent group")
 
