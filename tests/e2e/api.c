@@ -370,7 +370,8 @@ static void interrupted(void)
 	ttylock_close(t);
 }
 
-/* Says that it holds and waits; then somebody kills the daemon, and no other comes. */
+/* Says that it holds and waits; then somebody kills the daemon, and no other comes
+ * until a line is typed. */
 static void lost(void)
 {
 	struct ttylock *t = open_with(0);
@@ -396,6 +397,8 @@ static void lost(void)
 	say("release again", ttylock_release(t, held));
 	say("cancel", ttylock_cancel(t, waits));
 	ttylock_close(t);
+	while (getchar() != '\n')
+		;
 	t = open_handle();
 	say("with the next daemon", ttylock_acquire(t, &one, SOON, &held));
 	ttylock_close(t);

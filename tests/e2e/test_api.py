@@ -205,6 +205,8 @@ def the_daemon_is_killed_for_good(stage):
         acquire: 0
         kill it
         wait: ECONNRESET""")
+    t.expect("cancel: ECONNRESET\r\n")  # a daemon that it starts before would be for both
+    t.sendline("start the next")
     check(t, """
         acquire: 0
         queue: 0
@@ -219,6 +221,7 @@ def the_daemon_is_killed_for_good(stage):
         release: ECONNRESET
         release again: ENOENT
         cancel: ECONNRESET
+        start the next
         with the next daemon: 0""")
 
 
