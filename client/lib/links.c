@@ -249,11 +249,12 @@ static void settle(struct link *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* One that is down and owes an end stays, for the next one who opens a handle:
- * who would else wait for ever behind what this process does not hold any more. */
+/* One that owes an end stays, for the next one who opens a handle: who would else
+ * wait for ever behind what this process does not hold any more. Also where the
+ * daemon is there, but does not read: it may be killed for that. */
 static bool is_to_stay(const struct link *l)
 {
-	return l->down && requests_owe(&l->requests);
+	return requests_owe(&l->requests);
 }
 
 static bool unlist(struct link *l)

@@ -234,6 +234,21 @@ def a_release_that_no_daemon_heard(stage):
 
 
 @test
+def an_end_that_a_stuck_daemon_never_read(stage):
+    """It is told by the next handle, also where the last one was closed meanwhile."""
+    p, holder, held = waiting_pair(stage)
+    daemon = stage.daemon_pid()
+    os.kill(daemon, signal.SIGSTOP)
+    assert holder.ask("release", 0, held) == "0"
+    assert holder.ask("close", 0) == "0"
+    os.kill(daemon, signal.SIGKILL)
+    until(lambda: has_reclaimed(stage, 1), "the waiter has come back")
+    assert p.threads[1].is_waiting(), "it is not known to be free"
+    assert holder.ask("open", 1) == "0"
+    assert int(p.threads[1].answer()) > 0
+
+
+@test
 def ctrl_c_while_there_is_no_daemon(stage):
     p, holder, held = waiting_pair(stage, flags="s")
     before = ids(stage.requests())
