@@ -159,17 +159,34 @@ size_t handover_save(const struct handover *h, uint8_t out[HANDOVER_SAVED_MAX])
 	return sizeof(s);
 }
 
+static int is_any(pid_t pid, void *arg)
+{
+	(void)pid, (void)arg;
+	return 1;
+}
+
+/* Of a group that has ended, which the dead holder put in front: who reads is to be
+ * found where the foreground was, by whoever takes it from there. */
+static void repair_unsaved(int tty, pid_t home)
+{
+	pid_t front = terminal_is_controlling(tty) ? tcgetpgrp(tty) : -1;
+	struct termios now;
+
+	if (front > 0 && procfs_each_of_group(front, is_any, NULL) == 0)
+		foreground_set(tty, home);
+	if (tcgetattr(tty, &now) == 0)
+		set_sane(tty, &now);
+}
+
 void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 {
-	struct termios now;
 	struct saved s;
 
 	memset(&s, 0, sizeof(s));
 	if (len == sizeof(s))
 		memcpy(&s, saved, len);
 	if (s.version != SAVED_VERSION) {
-		if (tcgetattr(tty, &now) == 0)
-			set_sane(tty, &now);
+		repair_unsaved(tty, home);
 		return;
 	}
 	bool taken = is_taken(tty, s.group, s.previous);

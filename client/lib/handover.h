@@ -53,7 +53,8 @@ void handover_abandon(struct handover *h);
 size_t handover_save(const struct handover *h, uint8_t out[HANDOVER_SAVED_MAX]);
 
 /* Does what the dead holder who saved this would have done at its end. Without
- * saved state (len 0) only makes the line settings sane. */
+ * saved state (len 0) only makes the line settings sane, and home the foreground
+ * where nobody is left there. */
 void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len);
 
 #endif

@@ -1,0 +1,111 @@
+/* clang-format off */
+/* links: client/lib/handover.o client/lib/readers.o client/lib/procfs.o client/lib/foreground.o client/lib/terminal.o -lutil */
+/* clang-format on */
+/* A holder that died leaves the terminal to the next one, who mends it. */
+#include <fcntl.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "../../client/lib/foreground.h"
+#include "../../client/lib/handover.h"
+
+/* Runs fn as the leader of a session on a terminal of its own; its status. */
+static int in_session(int (*fn)(int tty))
+{
+	int master, tty, status;
+
+	assert_return_code(openpty(&master, &tty, NULL, NULL, NULL), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		alarm(60);
+		setsid();
+		ioctl(tty, TIOCSCTTY, 0);
+		_exit(fn(tty));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(master);
+	close(tty);
+	return status;
+}
+
+/* In front is the group of somebody who has died, and nothing is known of it. */
+static void leave_dead_group(int tty, bool raw)
+{
+	struct termios t;
+
+	pid_t pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		foreground_set(tty, getpid());
+		tcgetattr(tty, &t);
+		if (raw)
+			cfmakeraw(&t);
+		signal(SIGTTOU, SIG_IGN);
+		tcsetattr(tty, TCSANOW, &t);
+		_exit(0);
+	}
+	while (waitpid(pid, NULL, 0) < 0)
+		;
+}
+
+static int repair_dead(int tty)
+{
+	struct termios t;
+
+	leave_dead_group(tty, true);
+	if (tcgetpgrp(tty) == getpgrp())
+		return 1;
+	handover_repair(tty, getpgrp(), NULL, 0);
+	if (tcgetpgrp(tty) != getpgrp())
+		return 2;
+	return tcgetattr(tty, &t) < 0 || !(t.c_lflag & ICANON) ? 3 : 0;
+}
+
+static void a_dead_group_in_front_that_nothing_is_known_of(void **state)
+{
+	(void)state;
+	assert_int_equal(in_session(repair_dead), 0);
+}
+
+/* The one in front lives: a shell's job, which took it since. */
+static int repair_living(int tty)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	setpgid(pid, pid);
+	foreground_set(tty, pid);
+	handover_repair(tty, getpgrp(), NULL, 0);
+	int r = tcgetpgrp(tty) != pid;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return r;
+}
+
+static void a_living_group_in_front_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(in_session(repair_living), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_dead_group_in_front_that_nothing_is_known_of),
+	    cmocka_unit_test(a_living_group_in_front_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
