@@ -151,7 +151,19 @@ static bool is_read_of(pid_t pid, const char *syscall_line, int tty)
 	return terminal_device(tty, &dev) == 0 && st.st_rdev == makedev(major(dev), minor(dev));
 }
 
-int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread)
+int64_t procfs_ran(pid_t pid, pid_t thread)
+{
+	char name[64], line[128];
+	long long ns;
+
+	snprintf(name, sizeof(name), "task/%d/schedstat", (int)thread);
+	if (read_file(pid, name, line, sizeof(line)) <= 0 || sscanf(line, "%lld", &ns) != 1)
+		return -1;
+	return ns;
+}
+
+int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread,
+    bool (*computes)(pid_t pid, pid_t thread, void *arg), void *arg)
 {
 	char path[64], name[64], line[256];
 	int r = 0;
@@ -167,7 +179,8 @@ int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread)
 		if (read_file(pid, name, line, sizeof(line)) <= 0)
 			continue;
 		if (strncmp(line, "running", 7) == 0) {
-			r = -EAGAIN;
+			if (!computes(pid, atoi(d->d_name), arg))
+				r = -EAGAIN;
 		} else if (is_read_of(pid, line, tty)) {
 			*thread = atoi(d->d_name);
 			r = 1;

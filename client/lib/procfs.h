@@ -4,6 +4,7 @@
 #define TTYLOCK_PROCFS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct procfs_stat {
@@ -34,10 +35,15 @@ bool procfs_ignores(pid_t pid, int sig);
 /* Whether a signal waits for it that it has neither blocked nor ignored. */
 bool procfs_has_pending(pid_t pid);
 
+/* How long one of its threads has had a processor, in ns; -1: not to be told. */
+int64_t procfs_ran(pid_t pid, pid_t thread);
+
 /* Whether one of its threads is blocked in a read of the terminal tty: 1, and
  * that thread's id; 0; -EAGAIN: not to be told, for one of them runs (and be it
- * for a moment, woken inside its read: every change of line settings does that). */
-int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread);
+ * for a moment, woken inside its read: every change of line settings does that).
+ * computes is asked of each that runs whether that is known to be elsewhere. */
+int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread,
+    bool (*computes)(pid_t pid, pid_t thread, void *arg), void *arg);
 
 /* Calls fn for each process of the group until it returns non-zero, and
  * returns that, else 0. */

@@ -11,12 +11,23 @@
 #include "procfs.h"
 
 #define STOP_WAIT_MS 500
-#define RUN_WAIT_MS  50
+/* Who was woken inside a read needs far less than this to be back in it. */
+#define RUN_CPU_NS  1000000
+#define RUN_WAIT_MS 50 /* where it is not known how long one has run */
+/* One may be kept from the processor by others for long. */
+#define STARVED_MS  2000
+#define RUNNERS_MAX 32
 
 struct search {
 	struct readers *readers;
 	int tty;
 	bool unclear; /* of some it could not be told */
+	int64_t began;
+	size_t runner_count;
+	struct {
+		pid_t thread;
+		int64_t ran; /* when it was first seen to run */
+	} runners[RUNNERS_MAX];
 };
 
 /* Waits until the traced thread is in a ptrace stop. 0, or -1: it has ended,
@@ -57,6 +68,23 @@ static bool is_held(const struct readers *r, pid_t pid, pid_t thread)
 	return false;
 }
 
+/* It has run on its own account since the foreground is gone: if it was in a read, it
+ * is not any more, and a new one stops by itself. */
+static bool computes(pid_t pid, pid_t thread, void *arg)
+{
+	struct search *s = arg;
+	int64_t ran = procfs_ran(pid, thread);
+
+	for (size_t i = 0; ran >= 0 && i < s->runner_count; i++)
+		if (s->runners[i].thread == thread)
+			return ran - s->runners[i].ran >= RUN_CPU_NS;
+	if (ran < 0 || s->runner_count == RUNNERS_MAX)
+		return clock_ms() - s->began >= RUN_WAIT_MS;
+	s->runners[s->runner_count].thread = thread;
+	s->runners[s->runner_count++].ran = ran;
+	return false;
+}
+
 static int hold_if_reader(pid_t pid, void *arg)
 {
 	struct search *s = arg;
@@ -65,7 +93,7 @@ static int hold_if_reader(pid_t pid, void *arg)
 
 	if (pid == getpid())
 		return 0;
-	int reads = procfs_reads_terminal(pid, s->tty, &thread);
+	int reads = procfs_reads_terminal(pid, s->tty, &thread, computes, s);
 	if (reads == -EAGAIN)
 		s->unclear = true;
 	if (reads != 1 || is_held(r, pid, thread))
@@ -77,12 +105,11 @@ static int hold_if_reader(pid_t pid, void *arg)
 	return 0;
 }
 
-/* Looks again at those who run, for they may be in a read all the same. Who
- * still runs after that while computes. */
+/* Looks again at those who run, for they may be in a read all the same. */
 void readers_hold(struct readers *r, int tty, pid_t pgrp)
 {
-	struct search s = {.readers = r, .tty = tty};
-	int64_t deadline = deadline_in(RUN_WAIT_MS);
+	struct search s = {.readers = r, .tty = tty, .began = clock_ms()};
+	int64_t deadline = deadline_in(STARVED_MS);
 
 	r->held_count = r->stopped_count = 0;
 	if (pgrp <= 0)
