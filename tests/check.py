@@ -90,6 +90,9 @@ def steps():
             name = os.path.basename(script)[:-3]
             yield name + label, [PYTHON, script], {"BUILD": build_dir, **env}
     yield "seeded bugs", [PYTHON, "tests/schedule/seeded.py"], {}
+    yield "chaos", ["build/tests/chaos/storm", "12"], {}
+    yield "herd", ["build/tests/chaos/herd", "100", "20"], {}
+    yield "chaos under ASan+UBSan", ["build/san/tests/chaos/storm", "8"], {}
     yield "models", [PYTHON, "tests/model/check_model.py", "--quick"], {}
     yield "wrong traces", [PYTHON, "tests/model/replay.py", "--self-test"], {}
     yield "fault injection", ["make", "--no-print-directory", "inject"], {}

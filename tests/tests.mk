@@ -91,6 +91,30 @@ coverage:
 mutants:
 	@/usr/bin/python3 tests/mutants.py
 
+# Storms of processes and of deaths of the daemon.
+chaos_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,board keeper)
+
+$(BUILD)/tests/chaos/storm: $(patsubst %,$(BUILD)/tests/chaos/%.o,storm worker stage) $(chaos_o) \
+	$(BUILD)/libttylock.so
+	$(CC) $(ldflags) -o $@ $(filter %.o,$^) -pthread -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/../..'
+
+$(BUILD)/tests/chaos/herd: $(BUILD)/tests/chaos/herd.o $(chaos_o) $(BUILD)/libttylock.so
+	$(CC) $(ldflags) -o $@ $(filter %.o,$^) -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/../..'
+
+tests: $(BUILD)/tests/chaos/storm $(BUILD)/tests/chaos/herd
+
+# The storm for so many seconds, or until it has killed so often (0: no matter); then
+# the herd. With a seed (0: any) the same chances are drawn again.
+CHAOS_SECONDS ?= 60
+CHAOS_KILLS   ?= 0
+CHAOS_SEED    ?= 0
+CHAOS_CLIENTS ?= 1000
+CHAOS_DEATHS  ?= 1000
+.PHONY: chaos
+chaos: $(BUILD)/tests/chaos/storm $(BUILD)/tests/chaos/herd all
+	$(BUILD)/tests/chaos/storm $(CHAOS_SECONDS) $(CHAOS_KILLS) $(CHAOS_SEED)
+	$(BUILD)/tests/chaos/herd $(CHAOS_CLIENTS) $(CHAOS_DEATHS)
+
 # --- longer runs ------------------------------------------------------------
 
 # Fuzzers: each names its objects like a unit test. FUZZ_SECONDS is for each of them,

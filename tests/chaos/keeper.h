@@ -1,0 +1,21 @@
+/* keeper: the daemon of a test, killed and started again. */
+#ifndef CHAOS_KEEPER_H
+#define CHAOS_KEEPER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* A directory of our own for the socket, in the environment from then on. */
+void keeper_init(void);
+/* Ends the daemon, and removes the directory. */
+void keeper_end(void);
+
+/* Starts one there, unless one serves already; does not wait for it. */
+void keeper_start(void);
+/* Who listens there; 0: nobody. */
+pid_t keeper_pid(void);
+
+/* The end of its log. */
+void keeper_print_log(unsigned lines);
+
+#endif

@@ -1,0 +1,397 @@
+/* A storm: processes that take turns in every way and end in every way, and a
+ * daemon that is killed among them, again and again.
+ *
+ *     storm [SECONDS [KILLS [SEED]]]
+ *
+ * Ends after that many seconds, or that many kills (0: no matter), of processes and
+ * daemons together. Now and then all becomes quiet, and everybody who waits has to
+ * be served. What is wrong ends it, with the seed and what happened last.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <ttylock.h>
+#include <unistd.h>
+
+#include "board.h"
+#include "keeper.h"
+#include "stage.h"
+#include "worker.h"
+
+#define TERMINALS 3
+#define WORKERS	  24
+#define TAKERS	  5
+#define AT_STAGE  TERMINALS
+#define AT_ANCHOR (TERMINALS + 1)
+/* The first slots are the workers', then come the takers' and the anchor's. */
+#define SLOTS (WORKERS + TAKERS + 1)
+
+/* Generous: what is checked is that it comes to that. */
+#define SERVED_MS 60000
+#define QUIET_MS  4000 /* from one quiet to the next */
+#define TICK_US	  2000
+
+static struct {
+	uint64_t random;
+	int ttys[TERMINALS], masters[TERMINALS + 2], stage, anchor_tty;
+	pid_t anchor, leader;
+	unsigned kills, daemons, terms, stops, hangs, quiets;
+	int64_t kill_at, daemon_at, continue_at[SLOTS];
+	struct {
+		pid_t pid;
+		int64_t until;
+		bool kill;
+	} hung;
+	pid_t last_daemon;
+	int64_t absent_since;
+	int64_t drained_max;
+} storm;
+
+static uint64_t draw(uint64_t below)
+{
+	return board_random(&storm.random) % below;
+}
+
+/* --- processes -------------------------------------------------------------------- */
+
+static int open_terminal(int *master)
+{
+	int tty;
+	struct termios raw;
+
+	if (openpty(master, &tty, NULL, NULL, NULL) < 0)
+		board_fail("openpty: %s", strerror(errno));
+	tcgetattr(tty, &raw);
+	fcntl(*master, F_SETFD, FD_CLOEXEC);
+	fcntl(tty, F_SETFD, FD_CLOEXEC);
+	return tty;
+}
+
+static void close_masters(void)
+{
+	for (int i = 0; i < TERMINALS + 1; i++)
+		close(storm.masters[i]);
+	close(storm.stage);
+}
+
+static void start_worker(int i)
+{
+	uint64_t random = board_random(&storm.random);
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(0);
+		close_masters();
+		worker_run(&board->slots[i], random, storm.ttys, TERMINALS);
+	}
+	board->slots[i].pid = pid;
+	storm.continue_at[i] = 0;
+}
+
+static void start_all(void)
+{
+	for (int i = 0; i < TERMINALS; i++)
+		storm.ttys[i] = open_terminal(&storm.masters[i]);
+	storm.anchor_tty = open_terminal(&storm.masters[TERMINALS]);
+	storm.leader = stage_open(
+	    &board->slots[WORKERS], TAKERS, board_random(&storm.random), AT_STAGE, &storm.stage);
+	board->slots[SLOTS].state = BOARD_BUSY;
+	storm.anchor = fork();
+	if (storm.anchor == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_masters();
+		worker_anchor(&board->slots[SLOTS], storm.anchor_tty, AT_ANCHOR);
+	}
+	for (int64_t end = board_ms() + SERVED_MS;
+	     __atomic_load_n(&board->slots[SLOTS].state, __ATOMIC_SEQ_CST) != BOARD_IDLE;) {
+		if (board_ms() > end || board->failed)
+			return;
+		worker_pause(TICK_US);
+	}
+	for (int i = 0; i < WORKERS; i++)
+		start_worker(i);
+}
+
+static void reap(void)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		for (int i = 0; i < WORKERS; i++)
+			if (board->slots[i].pid == pid)
+				start_worker(i);
+		if ((pid == storm.anchor || pid == storm.leader) && !board->failed) {
+			board->failed = 1;
+			strcpy(board->failure, "the anchor or the stage's leader has ended");
+		}
+	}
+}
+
+/* --- harm --------------------------------------------------------------------------- */
+
+static void harm_process(int64_t now)
+{
+	int i = (int)draw(WORKERS + TAKERS);
+	pid_t pid = board->slots[i].pid;
+
+	if (pid <= 0)
+		return;
+	if (draw(3) == 0) {
+		if (kill(pid, SIGSTOP) == 0)
+			storm.stops++;
+		storm.continue_at[i] = now + (int64_t)draw(draw(16) ? 150 : 3000);
+		return;
+	}
+	board_note("kills %d, state %d", pid, board->slots[i].state);
+	if (kill(pid, SIGKILL) == 0)
+		storm.kills++;
+}
+
+static void continue_stopped(int64_t now)
+{
+	for (int i = 0; i < WORKERS + TAKERS; i++) {
+		if (!storm.continue_at[i] || now < storm.continue_at[i])
+			continue;
+		storm.continue_at[i] = 0;
+		kill(board->slots[i].pid, SIGCONT);
+	}
+}
+
+static void kill_daemon(pid_t pid)
+{
+	board_note("kills the daemon %d", pid);
+	if (kill(pid, SIGKILL) < 0)
+		return;
+	storm.kills++;
+	storm.daemons++;
+	if (draw(2)) /* else somebody else will do so */
+		keeper_start();
+}
+
+static void harm_daemon(int64_t now)
+{
+	pid_t pid = keeper_pid();
+
+	if (pid <= 0)
+		return;
+	switch (draw(12)) {
+	case 0:
+		board_note("ends the daemon %d", pid);
+		storm.terms += kill(pid, SIGTERM) == 0;
+		break;
+	case 1:
+		board_note("stops the daemon %d", pid);
+		storm.hangs += kill(pid, SIGSTOP) == 0;
+		storm.hung.pid = pid;
+		storm.hung.until = now + (int64_t)draw(draw(8) ? 200 : 2500);
+		storm.hung.kill = draw(2);
+		break;
+	default:
+		kill_daemon(pid);
+	}
+}
+
+static void look_after_hung(int64_t now)
+{
+	if (!storm.hung.pid || now < storm.hung.until)
+		return;
+	if (storm.hung.kill)
+		kill_daemon(storm.hung.pid);
+	else
+		kill(storm.hung.pid, SIGCONT);
+	storm.hung.pid = 0;
+}
+
+static void harm(int64_t now)
+{
+	continue_stopped(now);
+	look_after_hung(now);
+	if (now >= storm.kill_at) {
+		harm_process(now);
+		storm.kill_at = now + (int64_t)draw(50);
+	}
+	if (now >= storm.daemon_at && !storm.hung.pid) {
+		harm_daemon(now);
+		storm.daemon_at = now + (int64_t)draw(draw(8) ? 250 : 10);
+	}
+}
+
+/* --- quiet ---------------------------------------------------------------------------- */
+
+static void tick(void)
+{
+	worker_pause(TICK_US);
+	reap();
+	stage_type(storm.stage);
+}
+
+static int busy(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < WORKERS + TAKERS; i++)
+		n += __atomic_load_n(&board->slots[i].state, __ATOMIC_SEQ_CST) != BOARD_IDLE;
+	return n;
+}
+
+static int count_entry(const struct ttylock_entry *e, void *arg)
+{
+	unsigned *n = arg;
+
+	board_note("still there: %" PRIu64 " of %d at %s, position %u", e->id, e->pid, e->terminal,
+	    e->position);
+	++*n;
+	return 0;
+}
+
+/* How many requests the daemon knows, asked by a process for that: we have no
+ * connection that they could inherit. -1: it could not be told. */
+static int known(void)
+{
+	struct ttylock *t;
+	unsigned n = 0;
+	int status;
+
+	pid_t pid = fork();
+	if (pid == 0) {
+		close_masters();
+		if (ttylock_open(&t, TTYLOCK_NO_TERMINAL, 0) < 0 ||
+		    ttylock_list(t, 10000, count_entry, &n) < 0)
+			_exit(255);
+		_exit(n > 250 ? 250 : (int)n);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		stage_type(storm.stage);
+	return WIFEXITED(status) && WEXITSTATUS(status) != 255 ? WEXITSTATUS(status) : -1;
+}
+
+static void fail_waiting(void)
+{
+	for (int i = 0; i < WORKERS + TAKERS; i++) {
+		const struct slot *s = &board->slots[i];
+		if (s->state != BOARD_IDLE)
+			printf("  slot %d: pid %d, state %d at terminal %d for %" PRId64 " ms\n", i,
+			    s->pid, s->state, s->terminal, board_ms() - s->since);
+	}
+	board->failed = 1;
+	snprintf(board->failure, sizeof(board->failure), "lost: %d are not served", busy());
+}
+
+/* Nobody begins anything any more; all who wait are served, and nothing is left. */
+static void be_quiet(void)
+{
+	int64_t began = board_ms();
+	int left = 0;
+
+	if (storm.hung.pid)
+		storm.hung.until = 0;
+	look_after_hung(began);
+	continue_stopped(INT64_MAX);
+	__atomic_store_n(&board->quiet, 1, __ATOMIC_SEQ_CST);
+	while (busy() && !board->failed) {
+		tick();
+		if (board_ms() - began > SERVED_MS)
+			fail_waiting();
+	}
+	int64_t drained = board_ms() - began;
+	storm.drained_max = drained > storm.drained_max ? drained : storm.drained_max;
+	/* The anchor's is one. */
+	while (!board->failed && (left = known()) != 1) {
+		tick();
+		if (board_ms() - began > SERVED_MS) {
+			board->failed = 1;
+			snprintf(board->failure, sizeof(board->failure),
+			    "%d requests of nobody are left", left - 1);
+		}
+	}
+	storm.quiets++;
+	__atomic_store_n(&board->quiet, 0, __ATOMIC_SEQ_CST);
+}
+
+/* --- the whole --------------------------------------------------------------------------- */
+
+static void rage(int64_t seconds, unsigned kills)
+{
+	int64_t end = board_ms() + seconds * 1000;
+
+	for (bool over = false; !over && !board->failed;) {
+		int64_t now = board_ms(), calm = now + QUIET_MS;
+		while (now < calm && !over && !board->failed) {
+			harm(now);
+			tick();
+			now = board_ms();
+			over = now >= end || (kills && storm.kills >= kills);
+		}
+		be_quiet();
+	}
+}
+
+static void end_all(void)
+{
+	for (int i = 0; i < WORKERS; i++)
+		if (board->slots[i].pid > 0)
+			kill(board->slots[i].pid, SIGKILL);
+	kill(storm.leader, SIGKILL);
+	kill(storm.anchor, SIGKILL);
+}
+
+static int report(int64_t took)
+{
+	const uint64_t *c = board->counts;
+
+	printf("seed %" PRIu64 ": %u kills, %u of them of the daemon, and %u ends and %u hangs of "
+	       "it, %u stops of processes, in %" PRId64 " s\n",
+	    board->seed, storm.kills, storm.daemons, storm.terms, storm.hangs, storm.stops,
+	    took / 1000);
+	printf("%" PRIu64 " grants, %" PRIu64 " nested ones, terminal taken %" PRIu64
+	       " times, %" PRIu64 " lines typed; %" PRIu64 " busy, %" PRIu64 " timeouts, %" PRIu64
+	       " deadlocks, %" PRIu64 " cancels, %" PRIu64 " crashes, %" PRIu64 " exits, %" PRIu64
+	       " forks, %" PRIu64 " times no daemon\n",
+	    c[BOARD_GRANTS], c[BOARD_NESTED], c[BOARD_TAKEN], c[BOARD_LINES], c[BOARD_BUSY_COUNT],
+	    c[BOARD_TIMEOUTS], c[BOARD_DEADLOCKS], c[BOARD_CANCELS], c[BOARD_CRASHES],
+	    c[BOARD_EXITS], c[BOARD_FORKS], c[BOARD_AWAY]);
+	printf("quiet %u times, all served within %" PRId64 " ms at most\n", storm.quiets,
+	    storm.drained_max);
+	if (!board->failed) {
+		puts("0 double grants, 0 lost, 0 hangs");
+		return 0;
+	}
+	printf("FAILED: %s\nagain with: storm %" PRId64 " 0 %" PRIu64 "\nthe last notes:\n",
+	    board->failure, took / 1000 + 1, board->seed);
+	board_print_notes(120);
+	puts("the daemon's log:");
+	keeper_print_log(40);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	int64_t seconds = argc > 1 ? atoll(argv[1]) : 10, began = board_ms();
+	unsigned kills = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
+	uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
+
+	if (!seed && getrandom(&seed, 4, 0) < 0)
+		return 1;
+	printf("seed %" PRIu64 "\n", seed);
+	fflush(stdout);
+	board_init(seed);
+	storm.random = seed;
+	keeper_init();
+	start_all();
+	rage(seconds, kills);
+	end_all();
+	int status = report(board_ms() - began);
+	keeper_end();
+	return status;
+}

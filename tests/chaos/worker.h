@@ -1,0 +1,20 @@
+/* worker: a process that asks for terminals in every way, and ends in every way. */
+#ifndef CHAOS_WORKER_H
+#define CHAOS_WORKER_H
+
+#include "board.h"
+
+/* Never returns. ttys: so many descriptors of terminals, which are nobody's
+ * controlling ones. */
+__attribute__((noreturn)) void worker_run(
+    struct slot *slot, uint64_t random, const int *ttys, int count);
+
+/* Holds one from the first to the last, whatever happens to the daemon. */
+__attribute__((noreturn)) void worker_anchor(struct slot *slot, int tty, int terminal);
+
+/* Whether an error of a call is to be expected while daemons are killed. Counts. */
+bool worker_expects(int r, const char *what);
+
+void worker_pause(unsigned us);
+
+#endif
