@@ -300,11 +300,8 @@ static void reclaim(struct broker *b, struct ticket *k, struct caller *c, uint64
 	if (k->untold) {
 		k->untold = false;
 		persist_granted(b, k);
-	} else {
-		/* It has been told, and what it made of it is its own. */
-		grant.dirty = false;
-		grant.saved_size = 0;
 	}
+	/* As it was told before, for that may have been lost with the last daemon. */
 	tell_granted(b, k, &grant);
 }
 

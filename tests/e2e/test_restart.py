@@ -249,6 +249,21 @@ def an_end_that_a_stuck_daemon_never_read(stage):
 
 
 @test
+def what_a_dead_holder_left_is_mended_after_a_restart(stage):
+    """The daemon dies between the grant and its use."""
+    p, holder, held = waiting_pair(stage)
+    assert holder.ask("take", 0, held) == "0"
+    assert holder.ask("raw") == "0"
+    os.kill(holder.pid, signal.SIGKILL)
+    granted = int(p.threads[1].answer())
+    os.kill(stage.daemon_pid(), signal.SIGKILL)
+    until(lambda: p.ask("dispatch", 0, 50) and has_reclaimed(stage, 1), "the holder has come back")
+    assert p.threads[1].ask("take", 0, granted) == "0"
+    assert p.threads[1].ask("give", 0) == "0"
+    assert p.terminal.is_sane(), p.terminal.modes()
+
+
+@test
 def ctrl_c_while_there_is_no_daemon(stage):
     p, holder, held = waiting_pair(stage, flags="s")
     before = ids(stage.requests())

@@ -425,8 +425,12 @@ static void reown(struct plain *p, const struct caller *c, uint64_t number)
 	    c, number, p->id, p->holds ? ttylock_State_STATE_GRANTED : ttylock_State_STATE_QUEUED);
 	d->waiters = (uint32_t)plain_waiters(p->terminal) - !p->holds;
 	if (p->holds) {
+		int level = plain_level(p->terminal, p->id);
+		const struct level *base = &spot[p->terminal].level[level - 1];
 		k->granted = ++o.grants;
 		d->granted = true;
+		d->dirty = base->left.dirty;
+		d->saved = base->left.saved;
 		return;
 	}
 	for (int l = spot[p->terminal].holders; l >= 0; l--) {
