@@ -219,7 +219,7 @@ static void harm(int64_t now)
 	look_after_hung(now);
 	if (now >= storm.kill_at) {
 		harm_process(now);
-		storm.kill_at = now + (int64_t)draw(50);
+		storm.kill_at = now + (int64_t)draw(24);
 	}
 	if (now >= storm.daemon_at && !storm.hung.pid) {
 		harm_daemon(now);
