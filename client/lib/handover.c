@@ -165,31 +165,34 @@ static int is_any(pid_t pid, void *arg)
 	return 1;
 }
 
-/* Of a group that has ended, which the dead holder put in front: who reads is to be
- * found where the foreground was, by whoever takes it from there. */
-static void repair_unsaved(int tty, pid_t home)
+/* In front may be the group of a dead holder whose own state nobody has saved: who
+ * reads is to be found where the foreground was, by whoever takes it from there. */
+static bool replace_dead_front(int tty, pid_t previous, pid_t home)
 {
 	pid_t front = terminal_is_controlling(tty) ? tcgetpgrp(tty) : -1;
-	struct termios now;
 
-	if (front > 0 && procfs_each_of_group(front, is_any, NULL) == 0)
-		foreground_set(tty, home);
-	if (tcgetattr(tty, &now) == 0)
-		set_sane(tty, &now);
+	if (front <= 0 || procfs_each_of_group(front, is_any, NULL) != 0)
+		return false;
+	return_foreground(tty, previous, home);
+	return true;
 }
 
 void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 {
+	struct termios now;
 	struct saved s;
 
 	memset(&s, 0, sizeof(s));
 	if (len == sizeof(s))
 		memcpy(&s, saved, len);
 	if (s.version != SAVED_VERSION) {
-		repair_unsaved(tty, home);
+		replace_dead_front(tty, 0, home);
+		if (tcgetattr(tty, &now) == 0)
+			set_sane(tty, &now);
 		return;
 	}
-	bool taken = is_taken(tty, s.group, s.previous);
+	bool taken =
+	    !replace_dead_front(tty, s.previous, home) && is_taken(tty, s.group, s.previous);
 	if (terminal_is_controlling(tty) && s.group > 0 && tcgetpgrp(tty) == s.group) {
 		/* Still in front: so it is the dead holder's group, not a later
 		 * one by the same number. */

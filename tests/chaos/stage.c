@@ -116,7 +116,7 @@ static void sit(struct taker *t, struct ttylock *handle, uint64_t id, pid_t grou
 	for (uint64_t n = board_random(&t->random) % 3; n; n--)
 		converse(t);
 	if (board_random(&t->random) % 32 == 0)
-		raise(SIGSEGV);
+		signal(SIGSEGV, SIG_DFL), raise(SIGSEGV);
 	r = ttylock_give_terminal(handle);
 	if (r < 0)
 		board_fail("give: %s", strerror(-r));

@@ -71,6 +71,29 @@ static int repair_dead(int tty)
 	return tcgetattr(tty, &t) < 0 || !(t.c_lflag & ICANON) ? 3 : 0;
 }
 
+/* What is known is of a holder before that one. */
+static int repair_dead_behind_another(int tty)
+{
+	uint8_t saved[HANDOVER_SAVED_MAX];
+	struct handover h;
+	struct termios t;
+
+	handover_begin(&h, tty, getpgrp());
+	h.group = INT32_MAX;
+	size_t len = handover_save(&h, saved);
+	leave_dead_group(tty, true);
+	handover_repair(tty, getpgrp(), saved, len);
+	if (tcgetpgrp(tty) != getpgrp())
+		return 2;
+	return tcgetattr(tty, &t) < 0 || !(t.c_lflag & ICANON) ? 3 : 0;
+}
+
+static void a_dead_group_in_front_behind_another(void **state)
+{
+	(void)state;
+	assert_int_equal(in_session(repair_dead_behind_another), 0);
+}
+
 static void a_dead_group_in_front_that_nothing_is_known_of(void **state)
 {
 	(void)state;
@@ -104,6 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_dead_group_in_front_that_nothing_is_known_of),
+	    cmocka_unit_test(a_dead_group_in_front_behind_another),
 	    cmocka_unit_test(a_living_group_in_front_stays),
 	};
 
