@@ -266,28 +266,63 @@ int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64
 	return len < 0 ? (int)len : channel_send_bytes(c, buf, (size_t)len, passed, deadline);
 }
 
+/* The first frame of what is there: 1, 0 or -EPROTO. */
+static int take_frame(struct channel *c, ttylock_Envelope *e)
+{
+	ssize_t n = frame_decode(c->buf, c->len, e);
+
+	if (n <= 0)
+		return n < 0 ? -EPROTO : 0;
+	c->len -= (size_t)n;
+	memmove(c->buf, c->buf + n, c->len);
+	return 1;
+}
+
+/* 1: there are new bytes; 0: none now; -ECONNRESET, or -errno. */
+static int read_some(struct channel *c, bool *dry)
+{
+	size_t room = sizeof(c->buf) - c->len;
+	ssize_t n = recv(c->fd, c->buf + c->len, room, 0);
+
+	if (n > 0) {
+		c->len += (size_t)n;
+		*dry = (size_t)n < room;
+		return 1;
+	}
+	if (n == 0)
+		return -ECONNRESET;
+	if (errno == EAGAIN || errno == EINTR)
+		return 0;
+	return is_gone(errno) ? -ECONNRESET : -errno;
+}
+
 int channel_receive(struct channel *c, ttylock_Envelope *e, int64_t deadline)
 {
+	bool dry;
+
 	for (;;) {
-		ssize_t n = frame_decode(c->buf, c->len, e);
-		if (n < 0)
-			return -EPROTO;
-		if (n > 0) {
-			c->len -= (size_t)n;
-			memmove(c->buf, c->buf + n, c->len);
-			return 1;
-		}
-		n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
-		if (n > 0) {
-			c->len += (size_t)n;
+		int r = take_frame(c, e);
+		if (r != 0)
+			return r;
+		r = read_some(c, &dry);
+		if (r < 0 || (r == 0 && deadline == 0))
+			return r;
+		if (r > 0)
 			continue;
-		}
-		if (n == 0)
-			return -ECONNRESET;
-		if (errno != EAGAIN && errno != EINTR)
-			return is_gone(errno) ? -ECONNRESET : -errno;
-		int r = wait_for(c->fd, POLLIN, deadline);
+		r = wait_for(c->fd, POLLIN, deadline);
 		if (r < 0)
 			return r == -ETIMEDOUT ? 0 : r;
+	}
+}
+
+int channel_receive_some(struct channel *c, ttylock_Envelope *e, bool *dry)
+{
+	for (;;) {
+		int r = take_frame(c, e);
+		if (r != 0 || *dry)
+			return r;
+		r = read_some(c, dry);
+		if (r <= 0)
+			return r;
 	}
 }

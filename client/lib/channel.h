@@ -8,6 +8,7 @@
 #ifndef TTYLOCK_CHANNEL_H
 #define TTYLOCK_CHANNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -49,5 +50,9 @@ int channel_send_bytes(
 /* Receives one frame. 1 and *e; 0: none before the deadline; -ECONNRESET;
  * -EPROTO: not our protocol; -EINTR. */
 int channel_receive(struct channel *c, ttylock_Envelope *e, int64_t deadline);
+/* Without waiting, for one who polls the socket afterwards in any case: does not read
+ * again, to see that there is no more, when the last read took all that there was. *dry is
+ * false at first, and for this alone. */
+int channel_receive_some(struct channel *c, ttylock_Envelope *e, bool *dry);
 
 #endif

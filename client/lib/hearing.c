@@ -6,6 +6,7 @@
 
 #include "deadline.h"
 #include "link_locked.h"
+#include "process.h"
 #include "sync_point.h"
 
 /* --- taking in ------------------------------------------------------------ */
@@ -99,6 +100,7 @@ void link_hear_last(struct link *l)
 int link_hear(struct link *l)
 {
 	ttylock_Envelope e;
+	bool dry = false;
 	int frames = 0;
 
 	for (;;) {
@@ -107,7 +109,7 @@ int link_hear(struct link *l)
 			return -ECONNRESET;
 		if (l->down)
 			return frames;
-		int r = channel_receive(&l->channel, &e, 0);
+		int r = channel_receive_some(&l->channel, &e, &dry);
 		if (r == 0 || r == -EINTR)
 			return frames;
 		if (r == -ECONNRESET)
@@ -121,7 +123,7 @@ int link_hear(struct link *l)
 
 int link_drain(struct link *l)
 {
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return -ECONNRESET;
 	pthread_mutex_lock(&l->lock);
 	int r = link_hear(l);
@@ -140,11 +142,13 @@ static bool is_settled(const struct link *l, uint64_t id)
 	return !q || q->state != TTYLOCK_QUEUED;
 }
 
-/* Polls wake and two others, unlocked. 0: look again; else what ends the wait. */
-static int poll_unlocked(struct link *l, int wake, int fd, int other, int64_t deadline)
+/* Polls wake and two others, unlocked; nudge, if there is one, is taken. 0: look again;
+ * else what ends the wait. */
+static int poll_unlocked(struct link *l, int wake, int fd, int nudge, int64_t deadline)
 {
 	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = wake, .events = POLLIN},
-	    {.fd = other, .events = POLLIN}};
+	    {.fd = nudge, .events = POLLIN}};
+	eventfd_t count;
 
 	pthread_mutex_unlock(&l->lock);
 	SYNC_POINT("acquire.waits");
@@ -152,6 +156,8 @@ static int poll_unlocked(struct link *l, int wake, int fd, int other, int64_t de
 	int r = n < 0 ? -errno : n == 0 ? -ETIMEDOUT : p[1].revents ? -EAGAIN : 0;
 	SYNC_POINT("acquire.granted-not-read");
 	pthread_mutex_lock(&l->lock);
+	if (p[2].revents)
+		eventfd_read(nudge, &count);
 	return r;
 }
 
@@ -185,13 +191,18 @@ static int follow(struct link *l, uint64_t id, int wake, int64_t deadline)
 	return r;
 }
 
+/* Nothing is received yet, so whatever there is will be told by poll(2). */
+static bool may_poll_at_once(const struct link *l)
+{
+	return link_is_alive(l) && !l->down && l->channel.len == 0;
+}
+
 int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
 {
-	bool leader = false;
-	eventfd_t count;
+	bool leader = false, fresh = true;
 	int r = 0;
 
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return -ECONNRESET;
 	pthread_mutex_lock(&l->lock);
 	while (!is_settled(l, id) && r == 0) {
@@ -200,8 +211,10 @@ int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
 			continue;
 		}
 		leader = l->led = true;
-		eventfd_read(l->nudge, &count);
-		if (link_hear(l) <= 0 && !is_settled(l, id))
+		/* Just asked: the answer is hardly there already. */
+		bool heard = !(fresh && may_poll_at_once(l)) && link_hear(l) > 0;
+		fresh = false;
+		if (!heard && !is_settled(l, id))
 			r = lead(l, wake, deadline);
 	}
 	if (leader) {

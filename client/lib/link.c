@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "deadline.h"
+#include "process.h"
 #include "sync_point.h"
 
 #define SEND_TIMEOUT_MS 2000
@@ -18,7 +19,7 @@
 
 bool link_is_alive(const struct link *l)
 {
-	return l->owner == getpid() && !__atomic_load_n(&l->lost, __ATOMIC_ACQUIRE);
+	return l->owner == process_id() && !__atomic_load_n(&l->lost, __ATOMIC_ACQUIRE);
 }
 
 /* --- sending -------------------------------------------------------------- */
@@ -216,7 +217,7 @@ static int request(
 int link_request(
     struct link *l, const ttylock_LockRequest *wish, const void *handle, int news, uint64_t *idp)
 {
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return -ECONNRESET;
 	pthread_mutex_lock(&l->lock);
 	int r = request(l, wish, handle, news, idp);
@@ -258,7 +259,7 @@ int link_end_request(struct link *l, const void *handle, uint64_t id, int64_t de
 {
 	int r = -ENOENT;
 
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return -ECONNRESET;
 	pthread_mutex_lock(&l->lock);
 	struct request *q = find_own(l, handle, id);
@@ -278,7 +279,7 @@ int link_end_request(struct link *l, const void *handle, uint64_t id, int64_t de
 
 void link_withdraw(struct link *l, const void *handle, uint64_t id)
 {
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return;
 	pthread_mutex_lock(&l->lock);
 	struct request *q = find_own(l, handle, id);
@@ -298,7 +299,7 @@ int link_save(struct link *l, const void *handle, uint64_t id, const uint8_t *sa
 
 	if (len > sizeof(m->saved.bytes))
 		return -EINVAL;
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return -ECONNRESET;
 	e.which_body = ttylock_Envelope_terminal_state_tag;
 	m->saved.size = (pb_size_t)len;
@@ -328,7 +329,7 @@ uint64_t link_request_of(struct link *l, const void *handle)
 
 int link_last(struct link *l, const void *handle, uint64_t id, ttylock_LockStatus *out)
 {
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return -ENOENT;
 	pthread_mutex_lock(&l->lock);
 	const struct request *q = find_own(l, handle, id);
@@ -338,9 +339,24 @@ int link_last(struct link *l, const void *handle, uint64_t id, ttylock_LockStatu
 	return q ? 0 : -ENOENT;
 }
 
+int link_state(
+    struct link *l, const void *handle, uint64_t id, enum ttylock_state *state, int *error)
+{
+	if (l->owner != process_id())
+		return -ENOENT;
+	pthread_mutex_lock(&l->lock);
+	const struct request *q = find_own(l, handle, id);
+	if (q) {
+		*state = q->state;
+		*error = q->error;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return q ? 0 : -ENOENT;
+}
+
 int link_status(struct link *l, const void *handle, uint64_t id, struct ttylock_status *out)
 {
-	if (l->owner != getpid())
+	if (l->owner != process_id())
 		return -ENOENT;
 	pthread_mutex_lock(&l->lock);
 	const struct request *q = find_own(l, handle, id);

@@ -102,6 +102,9 @@ int link_save(struct link *l, const void *handle, uint64_t id, const uint8_t *sa
 /* One of the handle's requests; 0: none. */
 uint64_t link_request_of(struct link *l, const void *handle);
 
+/* What waits for a request needs to know of it; error: of a refusal. 0, -ENOENT. */
+int link_state(
+    struct link *l, const void *handle, uint64_t id, enum ttylock_state *state, int *error);
 /* Copies what is known of a request. 0, -ENOENT. */
 int link_status(struct link *l, const void *handle, uint64_t id, struct ttylock_status *out);
 int link_last(struct link *l, const void *handle, uint64_t id, ttylock_LockStatus *out);

@@ -11,6 +11,7 @@
 #include "greet.h"
 #include "inherit.h"
 #include "link_locked.h"
+#include "process.h"
 #include "sync_point.h"
 
 #define OPEN_TIMEOUT_MS	  5000
@@ -152,7 +153,7 @@ static int make(struct link **outp, struct channel *c, const struct greeting *g)
 	if (!l)
 		return -ENOMEM;
 	channel_move(&l->channel, c);
-	l->owner = getpid();
+	l->owner = process_id();
 	l->users = 1;
 	l->welcomed = true;
 	l->tree = g->tree;
@@ -274,7 +275,7 @@ void link_put(struct link *l)
 {
 	if (!l)
 		return;
-	if (l->owner != getpid()) {
+	if (l->owner != process_id()) {
 		put_inherited(l);
 		return;
 	}

@@ -10,6 +10,7 @@
 #include "deadline.h"
 #include "export.h"
 #include "inherit.h"
+#include "process.h"
 #include "sigint.h"
 #include "sync_point.h"
 
@@ -90,17 +91,18 @@ EXPORT int ttylock_acquire_async(struct ttylock *t, const struct ttylock_wish *w
 /* What acquire returns for a request that waits no more; 1: it still does. */
 static int outcome(struct ttylock *t, uint64_t id)
 {
-	struct ttylock_status s;
+	enum ttylock_state state;
+	int error;
 
-	if (ttylock_get_status(t, id, &s) < 0)
+	if (link_state(t->link, t, id, &state, &error) < 0)
 		return -ECANCELED; /* by another thread */
-	switch (s.state) {
+	switch (state) {
 	case TTYLOCK_GRANTED:
 		return 0;
 	case TTYLOCK_QUEUED:
 		return 1;
 	case TTYLOCK_REFUSED:
-		return s.error ? s.error : -EPROTO;
+		return error ? error : -EPROTO;
 	case TTYLOCK_LOST:
 		return -ECONNRESET;
 	default:
@@ -260,7 +262,7 @@ EXPORT int ttylock_dispatch(struct ttylock *t, int timeout_ms)
 {
 	int64_t deadline = deadline_in(timeout_ms);
 
-	if (t->link->owner != getpid())
+	if (t->link->owner != process_id())
 		return -ECONNRESET; /* and wake is the parent's, too */
 	for (;;) {
 		int r = link_drain(t->link);

@@ -7,6 +7,7 @@
 
 #include "export.h"
 #include "lock.h"
+#include "process.h"
 #include "sigint.h"
 #include "terminal.h"
 
@@ -77,7 +78,7 @@ EXPORT void ttylock_close(struct ttylock *t)
 {
 	if (!t)
 		return;
-	if (t->link && t->link->owner == getpid()) {
+	if (t->link && t->link->owner == process_id()) {
 		end_requests(t);
 		ttylock_unshield(t);
 		if (t->terminal >= 0)

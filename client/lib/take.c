@@ -12,6 +12,7 @@
 #include "foreground.h"
 #include "handover.h"
 #include "lock.h"
+#include "process.h"
 #include "sync_point.h"
 #include "terminal.h"
 
@@ -161,7 +162,7 @@ EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
 
 void lock_give_terminal(struct ttylock *t, uint64_t id)
 {
-	if (t->link->owner != getpid())
+	if (t->link->owner != process_id())
 		return; /* it is the parent's */
 	pthread_mutex_lock(&t->lock);
 	if (t->taken_by == id)
@@ -171,7 +172,7 @@ void lock_give_terminal(struct ttylock *t, uint64_t id)
 
 EXPORT int ttylock_give_terminal(struct ttylock *t)
 {
-	if (t->link->owner != getpid())
+	if (t->link->owner != process_id())
 		return -ECONNRESET;
 	pthread_mutex_lock(&t->lock);
 	int r = give_locked(t);
