@@ -23,7 +23,7 @@ from processes import Servers
 
 QUICK = bool(os.environ.get("BENCH_QUICK"))
 WAITERS = [1, 10] if QUICK else [1, 10, 100, 1000, 10000]
-ROUNDS = 3 if QUICK else 60
+ROUNDS = 3 if QUICK else 40
 BATCH = 20 if QUICK else 100
 
 

@@ -37,4 +37,12 @@ def a_quick_run_measures_every_row(stage):
     assert not left, left
 
 
+@test
+def the_page_shows_the_result_that_is_kept(stage):
+    run = subprocess.run([sys.executable, os.path.join(ROOT, "tests/bench/report.py"),
+                          os.path.join(ROOT, "docs/performance.json"), "--check"],
+                         env=stage.env, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 main()
