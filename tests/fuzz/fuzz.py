@@ -76,7 +76,7 @@ def libfuzzer(name, program, seconds, runs):
     kept, grown, found = places(name)
     replayed = len(os.listdir(kept))
     argv = [program, f"-max_len={MAX_LEN.get(name, 256)}", f"-artifact_prefix={found}/",
-            "-print_final_stats=1", "-timeout=10", "-rss_limit_mb=2048"]
+            "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=2048"]
     argv += [f"-runs={runs}"] if runs else []
     argv += [f"-max_total_time={seconds}"] if seconds else ["-runs=0"]
     status, output = run([*argv, grown, kept], seconds + 300)
