@@ -112,7 +112,8 @@ struct ttylock_status {
  * TTYLOCK_START); -EPROTONOSUPPORT: a daemon of another protocol version;
  * -EPERM: the listener is neither ours nor root's; -EPROTO: what listens there
  * speaks something else; -ETIMEDOUT: no answer in five seconds; -EUSERS: too
- * many connections; -ENOMEM, and what socket(2) and connect(2) return. */
+ * many connections; -EINTR: a signal was handled meanwhile; -ENOMEM, and what
+ * socket(2), connect(2) and other system calls on a descriptor return. */
 #define TTYLOCK_NO_TERMINAL (-2)
 int ttylock_open(struct ttylock **outp, int tty, unsigned flags);
 
@@ -125,13 +126,15 @@ void ttylock_close(struct ttylock *t);
  * -EDEADLK: this task holds or waits for this terminal already; -EBUSY:
  * nonblock, and somebody holds it; -ETIMEDOUT; -EINTR: a signal was handled
  * meanwhile; -ECANCELED: somebody cancelled the request; -ECONNRESET: no
- * daemon comes back; -EACCES, -EUSERS, -EINVAL: refused. In each of these cases
- * nothing is held and nothing waits. */
+ * daemon comes back; -EACCES, -EUSERS, -EINVAL: refused; -ENOMEM, -EMFILE, -ENFILE;
+ * with a shield, as ttylock_shield(). In each of these cases nothing is held and
+ * nothing waits. */
 int ttylock_acquire(
     struct ttylock *t, const struct ttylock_wish *wish, int timeout_ms, uint64_t *idp);
 
 /* Asks without waiting: sets *idp at once; ttylock_dispatch() brings news.
- * -EINVAL: a field out of range; -ECONNRESET; -ENOMEM. */
+ * -EINVAL: a field out of range; -ECONNRESET; -ENOMEM; with a shield, as
+ * ttylock_shield(). */
 int ttylock_acquire_async(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *idp);
 
 /* Makes one ttylock_acquire() that waits with this handle, or the next one that
@@ -149,7 +152,7 @@ void ttylock_interrupt(struct ttylock *t);
  * Shields are counted; the last one's end puts the earlier handler back, unless
  * somebody else has installed another meanwhile.
  * -EUSERS: more than 64; -EALREADY: this handle has one; -ENOTTY: it has no
- * terminal; -ECONNRESET. */
+ * terminal; -ECONNRESET; as ttylock_open(). */
 int ttylock_shield(struct ttylock *t);
 /* -ENOENT: it has none. */
 int ttylock_unshield(struct ttylock *t);
@@ -160,7 +163,7 @@ int ttylock_fd(struct ttylock *t);
 
 /* Takes in what the daemon sent, waiting up to timeout_ms for the first of it.
  * Returns 1 when something came, 0 when nothing did; -EINTR; -ECONNRESET: no
- * daemon comes back, and all requests of the handle are TTYLOCK_LOST; -EPROTO. */
+ * daemon comes back, and all requests of the handle are TTYLOCK_LOST; -EPROTO; -ENOMEM. */
 int ttylock_dispatch(struct ttylock *t, int timeout_ms);
 
 /* The state of a request as far as it is known. -ENOENT: no such id. */
@@ -183,7 +186,7 @@ int ttylock_cancel(struct ttylock *t, uint64_t id);
  * keeps everybody else of the tree from reading. ttylock_give_terminal(), or the
  * end of the request, puts everything back as it was. Ctrl-Z is off meanwhile.
  * -ENOENT: id is not granted; -EALREADY: taken; -EIO: a shell has this process's
- * job in the background; -ENOMEM. */
+ * job in the background, or the terminal cannot be taken; -ENOMEM. */
 int ttylock_take_terminal(struct ttylock *t, uint64_t id);
 /* -ENOENT: not taken. */
 int ttylock_give_terminal(struct ttylock *t);
@@ -193,7 +196,8 @@ int ttylock_terminal(const struct ttylock *t);
 
 /* Calls fn for every request the daemon knows: terminal by terminal, holders
  * before their waiters, all from one moment. A non-zero return of fn ends it
- * and is returned. -ETIMEDOUT, -EINTR, -ECONNRESET, -EPROTO. */
+ * and is returned. -ETIMEDOUT, -EINTR, -ECONNRESET, -EPROTO, and as
+ * ttylock_open(). */
 int ttylock_list(struct ttylock *t, int timeout_ms,
     int (*fn)(const struct ttylock_entry *entry, void *arg), void *arg);
 
@@ -262,7 +266,7 @@ int ttylock_in_debug(pid_t pid);
  * turned crash handling off: nothing happens then.
  * -ENOENT: no ttylock command beside the library, in ../bin, /usr/local/bin or
  * /usr/bin ($TTYLOCK_HELPER names another one by its absolute path); -EPERM: a
- * set-user-ID program; -ENOMEM. */
+ * set-user-ID program; -ENOMEM, -EAGAIN. */
 int ttylock_crash_handler_install(void);
 
 /* An alternate signal stack for the calling thread, if it has none, until its

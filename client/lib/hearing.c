@@ -112,10 +112,10 @@ int link_hear(struct link *l)
 		int r = channel_receive_some(&l->channel, &e, &dry);
 		if (r == 0 || r == -EINTR)
 			return frames;
-		if (r == -ECONNRESET)
-			link_break(l);
-		else if (r < 0)
+		if (r == -EPROTO)
 			link_lose(l);
+		else if (r < 0)
+			link_break(l);
 		else
 			frames += take_frame(l, &e);
 	}

@@ -45,10 +45,11 @@ int link_send(struct link *l, const ttylock_Envelope *e, int passed)
 	} while (r == -EINTR);
 	if (r == 0 || r == -EINVAL || r == -EMSGSIZE)
 		return r;
-	if (r == -ECONNRESET)
-		link_break(l);
-	else
+	/* Gone, or the system had nothing left for us: the next connection may do. */
+	if (r == -ETIMEDOUT)
 		link_lose(l);
+	else
+		link_break(l);
 	return -ECONNRESET;
 }
 

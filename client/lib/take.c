@@ -126,7 +126,7 @@ static int take_locked(struct ttylock *t, uint64_t id, const ttylock_LockStatus 
 	int r = handover_give(&taken->handover, getpgrp());
 	t->taken = taken;
 	t->taken_by = id;
-	return r;
+	return r < 0 ? -EIO : 0;
 }
 
 static int give_locked(struct ttylock *t)
