@@ -95,7 +95,9 @@ def steps():
     yield "chaos under ASan+UBSan", ["build/san/tests/chaos/storm", "8"], {}
     yield "models", [PYTHON, "tests/model/check_model.py", "--quick"], {}
     yield "wrong traces", [PYTHON, "tests/model/replay.py", "--self-test"], {}
-    yield "fault injection", ["make", "--no-print-directory", "inject"], {}
+    yield "fault injection", ["make", "--no-print-directory", "inject-daemon"], {}
+    yield "fault injection, library", ["make", "--no-print-directory", "inject-library",
+                                       "INJECT_EVERY=5"], {}
     yield "fuzzers", ["make", "--no-print-directory", "fuzz", "FUZZ_SECONDS=3"], {}
 
 

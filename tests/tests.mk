@@ -81,9 +81,22 @@ $(BUILD)/inject/daemon: $(BUILD)/tests/inject/inject_daemon.o $(inject_o) $(BUIL
 	$(filter-out %/main.o,$(daemon_o)) $(proto_o)
 	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
-.PHONY: inject
-inject: $(BUILD)/inject/daemon
-	@/usr/bin/python3 tests/inject/inject.py $(BUILD)
+# Beside the daemon and the command, where the library looks for them.
+$(BUILD)/tests/inject/inject_library.o $(BUILD)/tests/inject/acts.o: CPPFLAGS += -Iclient/include
+$(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts inject tally) \
+		$(BUILD)/inject/calls.o $(lib_o) $(crash_o) $(proto_o) | $(BUILD)/ttylockd $(BUILD)/ttylock
+	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
+
+# INJECT_EVERY: only each so-many-th call of the library's, from the INJECT_FROM-th on.
+INJECT_EVERY ?= 1
+INJECT_FROM  ?= 0
+
+.PHONY: inject inject-daemon inject-library
+inject: inject-daemon inject-library
+inject-daemon: $(BUILD)/inject/daemon
+	@/usr/bin/python3 tests/inject/inject.py $(BUILD) daemon
+inject-library: $(BUILD)/inject_library
+	@/usr/bin/python3 tests/inject/inject.py $(BUILD) library $(INJECT_EVERY) $(INJECT_FROM)
 
 .PHONY: coverage mutants
 coverage:

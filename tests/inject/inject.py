@@ -1,14 +1,19 @@
-"""Fault injection: every call of the daemon's that can fail does, in each way it can.
+"""Fault injection: every call that can fail does, in each way it can.
 
-inject.py BUILD: first that calls.py knows all of them, then BUILD/inject/daemon. Says
-which places were never reached; fails where a whole function was not, unless it is
-named below with the reason.
+inject.py BUILD daemon: first that calls.py knows all calls, then BUILD/inject/daemon.
+inject.py BUILD library [EVERY [FROM]]: the same for the client library, act by act;
+only each EVERY-th call from the FROM-th on. What its functions returned is held against
+the manual page.
+
+Says which places were never reached; fails where a whole function was not, unless it is
+named below with the reason (not in a sample).
 """
 import glob
 import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -16,7 +21,7 @@ CALLS = [sys.executable, os.path.join(HERE, "calls.py")]
 SHARES = 2
 
 # What only a service manager, another kernel or another process brings about.
-UNREACHED = {
+UNREACHED_BY_DAEMON = {
     "sd_pid_notify_with_fds": "only where a service manager keeps descriptors",
     "sd_is_socket_unix": "only where a service manager passes a socket",
     "sd_notifyf": "only with a service manager",
@@ -29,38 +34,129 @@ UNREACHED = {
     "nanosleep": "only where another daemon is on its way out",
     "ftruncate": "only where a ledger is made anew or grows",
 }
+UNREACHED_BY_LIBRARY = {
+    **dict.fromkeys("access chdir close_range dup2 lstat mkdir realpath setgroups setresgid "
+                    "setresuid setsid stat".split(), "only where a daemon is started"),
+    **dict.fromkeys("pipe2 waitpid".split(), "only where a process is started"),
+    **dict.fromkeys("kill readlink".split(), "only with other processes at the terminal"),
+    "madvise": "only after a crash",
+}
+ACTS = ["restart", "turn", "shield", "terminal", "async", "fork", "install"]
 
 
-def main():
-    build = sys.argv[1]
-    objects = [o for o in glob.glob(f"{ROOT}/{build}/daemon/*.o")
-               + glob.glob(f"{ROOT}/{build}/proto/*.o")]
-    known = subprocess.run([*CALLS, "check", *objects], check=False).returncode == 0
-    places = {name: int(n) for name, n in
-              (line.split() for line in subprocess.run(
-                  [*CALLS, "sites", *objects], capture_output=True, text=True,
-                  check=True).stdout.splitlines())}
-    runs = [subprocess.Popen([f"{ROOT}/{build}/inject/daemon", str(i), str(SHARES)],
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            for i in range(SHARES)]
-    output = "".join(run.communicate()[0] for run in runs)
-    wrong = [line for line in output.splitlines() if line.startswith(("not ok", "#", "=="))]
-    print("\n".join(wrong[-200:]))
+def objects_of(build, *directories):
+    return [o for d in directories for o in glob.glob(f"{ROOT}/{build}/{d}/*.o")]
+
+
+def run(argv):
+    ended = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                           errors="replace", check=False)
+    return ended.stdout + ("" if ended.returncode in (0, 1) else f"not ok - {argv}: exit\n")
+
+
+# --- what the library's functions may return ------------------------------------------
+
+def paragraphs():
+    """(functions, text) of the manual page's list of errors."""
+    with open(f"{ROOT}/client/lib/libttylock.3") as f:
+        text = re.search(r"^\.Sh ERRORS\n(.*?)^\.Sh ", f.read(), re.M | re.S).group(1)
+    parts = re.split(r"^(?:\.It )?(Fn ttylock_\w+(?: , Fn ttylock_\w+)*)$"
+                     r"|^\.Fn (ttylock_\w+)(?= [:,]$)", text, flags=re.M)
+    for item, name, body in zip(parts[1::3], parts[2::3], parts[3::3]):
+        yield re.findall(r"ttylock_\w+", item or name), body
+
+
+def documented():
+    """Function: (errors, whether those of system calls as well)."""
+    own, cited = {}, {}
+    for functions, body in paragraphs():
+        for function in functions:
+            own[function] = set(re.findall(r"\bEr -(E[A-Z]+)", body))
+            cited[function] = set(re.findall(r"^\.Fn (ttylock_\w+) \.$|^\.Fn (ttylock_\w+) ;$",
+                                             body, re.M))
+            cited[function] = {a or b for a, b in cited[function]}
+
+    def all_of(function):
+        names, system = set(own[function]), function == "ttylock_open"
+        for other in cited[function]:
+            more, of_system = all_of(other)
+            names |= more
+            system |= of_system
+        return names, system
+    return {function: all_of(function) for function in own}
+
+
+def check_errors(output):
+    allowed = documented()
+    codes = {name: set(re.findall(r"E[A-Z]+", errors)) for name, errors in
+             re.findall(r"(\w+)\([^|]*\| [^|]*\|(.*)", calls_source())}
+    bad = []
+    for function, error, by, act in sorted(set(re.findall(
+            r"^returned (\w+) (\w+) by (\w+) in (\w+)$", output, re.M))):
+        names, system = allowed.get(function, (set(), False))
+        # All that a child does with its parent's handle.
+        of_child = act == "fork" and error == "ECONNRESET"
+        if error not in names and not of_child and not (system and error in codes.get(by, ())):
+            bad.append(f"not ok - {function} returns -{error}, which its page does not list"
+                       f" ({by} failed, in {act})")
+    return bad
+
+
+def calls_source():
+    with open(os.path.join(HERE, "calls.py")) as f:
+        return re.search(r'CALLS = """(.*?)"""', f.read(), re.S).group(1)
+
+
+# --- all of it ------------------------------------------------------------------------
+
+def play(build, what, every, first):
+    if what == "daemon":
+        program = [f"{ROOT}/{build}/inject/daemon"]
+        plays = [[*program, str(i), str(SHARES)] for i in range(SHARES)]
+    else:
+        plays = [[f"{ROOT}/{build}/inject_library", act, str((first + every * i) % (every * 2)),
+                  str(every * 2)] for act in ACTS for i in range(2)]
+    with ThreadPoolExecutor(SHARES) as pool:
+        return "".join(pool.map(run, plays))
+
+
+def report_places(places, output, unreached, whole):
     reached, failures = {}, {}
     for name, n, _, failed in re.findall(r"^reached (\w+) (\d+) (\d+) (\d+)$", output, re.M):
         reached[name] = max(reached.get(name, 0), int(n))
         failures[name] = failures.get(name, 0) + int(failed)
-    missed = sorted(set(places) - set(reached) - set(UNREACHED))
+    missed = sorted(set(places) - set(reached) - set(unreached)) if whole else []
     for name in missed:
         print(f"never reached: {name}")
     for name in sorted(places):
         if reached.get(name, 0) < places[name]:
             print(f"  {name}: {reached.get(name, 0)} of {places[name]} places")
-    print(f"{len(reached)} of {len(places)} functions, {sum(reached.values())} of "
+    known = set(reached) & set(places)
+    print(f"{len(known)} of {len(places)} functions, "
+          f"{sum(min(reached[n], places[n]) for n in known)} of "
           f"{sum(places.values())} places, {sum(failures.values())} failures injected")
-    ended = all(run.returncode == 0 for run in runs)
-    bad = sum(line.startswith("not ok") for line in wrong) + len(missed) + (not known)
-    failed = bad or int(not ended)
+    return missed
+
+
+def main():
+    build, what = sys.argv[1:3]
+    every, first = (int(a) for a in [*sys.argv[3:], 1, 0][:2]) if len(sys.argv) > 4 else (1, 0)
+    directories = ["daemon", "proto"] if what == "daemon" else ["client/lib", "client/crash",
+                                                                "proto"]
+    objects = objects_of(build, *directories)
+    known = subprocess.run([*CALLS, "check", *objects], check=False).returncode == 0
+    sites = subprocess.run([*CALLS, "sites", *objects], capture_output=True, text=True,
+                           check=True).stdout
+    places = {name: int(n) for name, n in (line.split() for line in sites.splitlines())}
+    output = play(build, what, every, first)
+    wrong = [line for line in output.splitlines() if line.startswith(("not ok", "#", "=="))]
+    wrong += check_errors(output)
+    print("\n".join(wrong[-200:]))
+    if every > 1:
+        print(f"each {every}th call, from {first} on")
+    missed = report_places(places, output, UNREACHED_BY_DAEMON if what == "daemon"
+                           else UNREACHED_BY_LIBRARY, every == 1)
+    failed = sum(line.startswith("not ok") for line in wrong) + len(missed) + (not known)
     print(f"{int(not failed)} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
 

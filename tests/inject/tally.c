@@ -31,6 +31,26 @@ static void note_run(void)
 		tally[inject->called[inject->nth].name].failures++;
 }
 
+uint32_t tally_site_calls;
+
+/* Which calls fail: a place's i-th of c does where i * most / c steps up. */
+static void choose(bool *chosen, uint32_t calls)
+{
+	for (uint32_t n = 1; n <= calls; n++) {
+		uint32_t before = 0, all = 0;
+
+		for (uint32_t m = 1; m <= calls; m++) {
+			if (inject->called[m].site != inject->called[n].site)
+				continue;
+			before += m < n;
+			all++;
+		}
+		chosen[n] =
+		    !tally_site_calls || all <= tally_site_calls ||
+		    before * tally_site_calls / all != (before + 1) * tally_site_calls / all;
+	}
+}
+
 int tally_run(int argc, char **argv, const char *(*play)(uint32_t nth, uint32_t which))
 {
 	uint32_t share = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
@@ -43,14 +63,16 @@ int tally_run(int argc, char **argv, const char *(*play)(uint32_t nth, uint32_t 
 		printf("not ok - nothing fails, and yet: %s\n", fault);
 		return 1;
 	}
-	uint32_t calls = inject->calls;
-	for (uint32_t n = 1; n <= calls && n < INJECT_CALLS; n++)
+	uint32_t calls = inject->calls < INJECT_CALLS ? inject->calls : INJECT_CALLS - 1;
+	static bool chosen[INJECT_CALLS];
+	choose(chosen, calls);
+	for (uint32_t n = 1; n <= calls; n++)
 		tally[inject->called[n].name].calls++;
 	note_run();
 	for (uint32_t n = only ? only : 1; n <= (only ? only : calls); n++) {
 		uint32_t codes = 1;
 
-		if (n % shares != share)
+		if (!only && (!chosen[n] || n % shares != share))
 			continue;
 		for (uint32_t which = 0; which < codes; which++) {
 			fault = play(n, which);

@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 
+/* A place that is called more often fails in so many of its calls, spread evenly. 0: in
+ * each of them. */
+extern uint32_t tally_site_calls;
+
 /* play: one run, in which that call fails so (nth 0: none): NULL, or what is wrong.
  * Arguments: NAME of the one to show, `K N`: every run but those that are K modulo N is
  * left out. Prints what went wrong and, for each function, a line

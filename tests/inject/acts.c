@@ -1,0 +1,391 @@
+#include "acts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <ttylock.h>
+#include <unistd.h>
+
+#include "inject.h"
+
+#define SECOND 1000
+
+struct acts_report *acts_report;
+static const struct acts_stage *stage;
+static volatile sig_atomic_t interrupts;
+
+static void fault(const char *what)
+{
+	if (!acts_report->fault[0])
+		snprintf(acts_report->fault, sizeof(acts_report->fault), "%s", what);
+}
+
+/* --- calls that may fail ------------------------------------------------------ */
+
+static int came(const char *function, int r)
+{
+	inject_disarm();
+	if (r < 0 && acts_report->errors < ACTS_ERRORS) {
+		acts_report->error[acts_report->errors].function = function;
+		acts_report->error[acts_report->errors++].error = -r;
+	}
+	return r;
+}
+
+#define CALL(function, ...) came(#function, (inject_arm(), function(__VA_ARGS__)))
+
+static void ask(char what)
+{
+	if (write(stage->world, &what, 1) != 1 || read(stage->world, &what, 1) != 1)
+		fault("the driver is gone");
+}
+
+int acts_hold(int file)
+{
+	return flock(file, LOCK_EX | LOCK_NB) == 0;
+}
+
+void acts_leave(int file)
+{
+	flock(file, LOCK_UN);
+}
+
+/* Only one call fails, so that the second try has to do. */
+static struct ttylock *opened(int tty)
+{
+	struct ttylock *t = NULL;
+
+	for (int i = 0; i < 2; i++)
+		if (CALL(ttylock_open, &t, tty, 0) == 0)
+			return t;
+	fault("it cannot be opened a second time");
+	return NULL;
+}
+
+static void closed(struct ttylock *t)
+{
+	inject_arm();
+	ttylock_close(t);
+	inject_disarm();
+}
+
+static void holds(void)
+{
+	if (!acts_hold(stage->file))
+		fault("there is a second holder");
+}
+
+/* What failed holds nothing. */
+static bool granted(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *id)
+{
+	struct ttylock_status status;
+
+	for (int i = 0; i < 2; i++) {
+		*id = 0;
+		if (CALL(ttylock_acquire, t, wish, 5 * SECOND, id) == 0) {
+			holds();
+			return true;
+		}
+		if (*id && ttylock_get_status(t, *id, &status) != -ENOENT)
+			fault("an acquire that failed leaves its request");
+	}
+	fault("nothing is granted a second time");
+	return false;
+}
+
+static void released(struct ttylock *t, uint64_t id)
+{
+	acts_leave(stage->file);
+	CALL(ttylock_release, t, id);
+}
+
+/* --- the acts ----------------------------------------------------------------- */
+
+static void act_turn(void)
+{
+	struct ttylock_wish wish = {.text = "one turn"}, now = {.nonblock = true};
+	struct ttylock *t = opened(stage->tty);
+	uint64_t id;
+
+	if (!t)
+		return;
+	if (granted(t, &wish, &id))
+		released(t, id);
+	ask(ACTS_RIVAL);
+	for (int i = 0; i < 2; i++) {
+		bool in_haste = i == 0;
+		if (CALL(ttylock_acquire, t, in_haste ? &now : &wish, in_haste ? -1 : 20, &id) == 0)
+			fault("granted while another has it");
+	}
+	ask(ACTS_YIELD);
+	if (granted(t, &wish, &id))
+		released(t, id);
+	ask(ACTS_GONE);
+	closed(t);
+}
+
+static enum ttylock_state state_of(struct ttylock *t, uint64_t id)
+{
+	struct ttylock_status status = {.state = TTYLOCK_LOST};
+
+	CALL(ttylock_get_status, t, id, &status);
+	return status.state;
+}
+
+static void await_grant(struct ttylock *t, uint64_t id)
+{
+	for (int i = 0; i < 100 && state_of(t, id) == TTYLOCK_QUEUED; i++) {
+		inject_arm();
+		ttylock_fd(t);
+		inject_disarm();
+		CALL(ttylock_dispatch, t, 100);
+	}
+	if (state_of(t, id) == TTYLOCK_GRANTED)
+		holds();
+	else if (state_of(t, id) != TTYLOCK_LOST) /* which dispatch has said */
+		fault("an asynchronous request is never granted");
+}
+
+static bool asked(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *id)
+{
+	for (int i = 0; i < 2; i++)
+		if (CALL(ttylock_acquire_async, t, wish, id) == 0)
+			return true;
+	fault("nothing can be asked for a second time");
+	return false;
+}
+
+static int count(const struct ttylock_entry *entry, void *arg)
+{
+	(void)entry;
+	(*(int *)arg)++;
+	return 0;
+}
+
+static void act_async(void)
+{
+	struct ttylock_wish wish = {.text = "asynchronous"};
+	struct ttylock *t = opened(stage->tty);
+	int entries = 0;
+	uint64_t id;
+
+	if (!t)
+		return;
+	ask(ACTS_RIVAL);
+	if (asked(t, &wish, &id))
+		CALL(ttylock_cancel, t, id);
+	bool waits = asked(t, &wish, &id);
+	CALL(ttylock_list, t, SECOND, count, &entries);
+	ask(ACTS_YIELD);
+	if (waits) {
+		await_grant(t, id);
+		released(t, id);
+	}
+	ask(ACTS_GONE);
+	closed(t);
+}
+
+static void act_terminal(void)
+{
+	struct ttylock_wish wish = {.text = "talks itself"};
+	struct ttylock *t = opened(-1);
+	uint64_t id;
+
+	if (!t)
+		return;
+	for (int i = 0; i < 2 && granted(t, &wish, &id); i++) {
+		if (CALL(ttylock_take_terminal, t, id) == 0 && i == 0)
+			CALL(ttylock_give_terminal, t);
+		released(t, id); /* gives it back, where it is not */
+	}
+	closed(t);
+}
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	interrupts++;
+}
+
+static void interrupt(void)
+{
+	inject_arm();
+	raise(SIGINT);
+	inject_disarm();
+}
+
+static void act_shield(void)
+{
+	struct ttylock_wish wish = {.text = "shielded", .shield = true};
+	struct sigaction mine = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART}, there;
+	uint64_t id;
+
+	sigaction(SIGINT, &mine, NULL);
+	struct ttylock *t = opened(stage->tty);
+	if (!t)
+		return;
+	if (granted(t, &wish, &id)) {
+		interrupt();
+		released(t, id);
+	}
+	ask(ACTS_RIVAL);
+	bool shielded = CALL(ttylock_shield, t) == 0;
+	bool waits = asked(t, &wish, &id);
+	interrupt();
+	ask(ACTS_YIELD);
+	if (waits && state_of(t, id) == TTYLOCK_QUEUED && interrupts == 0) {
+		await_grant(t, id);
+		acts_leave(stage->file);
+	}
+	if (waits)
+		CALL(ttylock_release, t, id);
+	ask(ACTS_GONE);
+	if (shielded)
+		CALL(ttylock_unshield, t);
+	closed(t);
+	sigaction(SIGINT, NULL, &there);
+	if (there.sa_handler != on_interrupt)
+		fault("SIGINT's handler is not put back");
+}
+
+/* The terminal stays ours, whoever is the daemon. */
+static void act_restart(void)
+{
+	struct ttylock_wish wish = {.text = "outlives the daemon"};
+	struct ttylock *t = opened(stage->tty);
+	uint64_t id, next;
+
+	if (!t)
+		return;
+	if (granted(t, &wish, &id)) {
+		ask(ACTS_RESTART);
+		for (int i = 0; i < 4; i++)
+			CALL(ttylock_dispatch, t, 50);
+		released(t, id);
+	}
+	ask(ACTS_RESTART);
+	if (granted(t, &wish, &next))
+		released(t, next);
+	closed(t);
+}
+
+static void of_child(struct ttylock *parents, uint64_t id)
+{
+	struct ttylock_wish wish = {.nonblock = true};
+	struct ttylock *own;
+	uint64_t other;
+
+	CALL(ttylock_release, parents, id);
+	closed(parents);
+	if (CALL(ttylock_open, &own, stage->tty, 0) < 0)
+		return;
+	CALL(ttylock_acquire, own, &wish, -1, &other); /* under the parent's grant */
+	closed(own);
+}
+
+static void act_fork(void)
+{
+	struct ttylock_wish wish = {.text = "a parent"};
+	struct ttylock *t = opened(stage->tty);
+	uint64_t id;
+	int status;
+
+	if (!t)
+		return;
+	if (granted(t, &wish, &id)) {
+		inject_arm();
+		pid_t pid = fork(); /* what the library does about it */
+		inject_disarm();
+		if (pid == 0) {
+			of_child(t, id);
+			_exit(0);
+		}
+		while (pid > 0 && waitpid(pid, &status, 0) < 0)
+			;
+		if (pid > 0 && status != 0)
+			fault("the child crashed");
+		CALL(ttylock_in_debug, getpid());
+		CALL(ttylock_wait_idle, 0);
+		released(t, id);
+	}
+	closed(t);
+	CALL(ttylock_wait_idle, SECOND);
+}
+
+static void act_install(void)
+{
+	CALL(ttylock_crash_handler_install);
+	CALL(ttylock_crash_handler_thread);
+	CALL(ttylock_stack_dump_install);
+	CALL(ttylock_crash_handler_set, false);
+	CALL(ttylock_crash_handler_set, true);
+	CALL(ttylock_crash_handler_set, false);
+}
+
+static const struct {
+	const char *name;
+	void (*play)(void);
+	bool leaves; /* what it installs stays */
+} acts[] = {
+    {"turn", act_turn, false},
+    {"async", act_async, false},
+    {"terminal", act_terminal, false},
+    {"shield", act_shield, false},
+    {"restart", act_restart, false},
+    {"fork", act_fork, false},
+    {"install", act_install, true},
+};
+
+/* --- one of them -------------------------------------------------------------- */
+
+static int descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* What is owed to the daemon is told it at the next call with any handle. */
+static void settle(int before)
+{
+	struct ttylock *t;
+	int entries = 0;
+
+	for (int i = 0; i < 100 && descriptors() != before; i++) {
+		if (ttylock_open(&t, stage->tty, 0) < 0)
+			continue;
+		ttylock_list(t, SECOND, count, &entries);
+		ttylock_close(t);
+	}
+	if (descriptors() != before)
+		fault("descriptors leak");
+}
+
+int acts_play(const char *name, const struct acts_stage *where)
+{
+	stage = where;
+	for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++) {
+		if (strcmp(acts[i].name, name) != 0)
+			continue;
+		int before = descriptors();
+		size_t heap = mallinfo2().uordblks;
+		acts[i].play();
+		if (!acts[i].leaves)
+			settle(before);
+		acts_report->heap = mallinfo2().uordblks - heap;
+		exit(0);
+	}
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* acts: what a program does with the library, in which one call is to fail.
+ *
+ * Each is played by a process of its own. What it sees that must not be, and each
+ * error that a public function returned, goes into `acts_report`, which the driver
+ * shares with it.
+ */
+#ifndef TTYLOCK_TESTS_ACTS_H
+#define TTYLOCK_TESTS_ACTS_H
+
+#include <stddef.h>
+
+enum { ACTS_ERRORS = 64 };
+
+struct acts_report {
+	char fault[160]; /* empty: none */
+	size_t heap;	 /* bytes that are left when all is closed */
+	int errors;
+	struct {
+		const char *function;
+		int error;
+	} error[ACTS_ERRORS];
+};
+
+extern struct acts_report *acts_report;
+
+/* What the driver does for it, asked for with one byte over the socket, and answered
+ * with one. */
+enum {
+	ACTS_RIVAL = 'r',  /* another process has the terminal */
+	ACTS_YIELD = 'y',  /* it gives it back as soon as somebody waits */
+	ACTS_GONE = 'g',   /* and is gone */
+	ACTS_RESTART = 'R' /* the daemon is killed, and the next one serves */
+};
+
+/* Takes and leaves the lock that says who holds the terminal. False: another does. */
+int acts_hold(int file);
+void acts_leave(int file);
+
+struct acts_stage {
+	int tty, file, world;
+};
+
+/* Plays it, and ends the process. False: no such act. */
+int acts_play(const char *name, const struct acts_stage *stage);
+
+#endif

@@ -1,0 +1,341 @@
+/* Every call of the library's that can fail does so, at each of its calls in turn, with
+ * each of its errors: no crash, no leak, no hang, no second holder, the terminal left as
+ * it was; and whoever comes afterwards is served. One process for each, against a real
+ * daemon.
+ *
+ *     inject_library ACT [CALL | SHARE SHARES]
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <ttylock.h>
+#include <unistd.h>
+
+#include "acts.h"
+#include "inject.h"
+#include "tally.h"
+
+#define DEADLINE_MS 25000
+#define YIELD_LOOKS 50
+/* /proc is looked through, and has any number of processes. */
+#define SITE_CALLS 24
+
+static const char *act;
+static char dir[64], socket_path[80], build[PATH_MAX];
+static struct acts_stage stage;
+static struct termios modes;
+static pid_t daemon_pid, rival_pid;
+static int rival_orders;
+static size_t heap;
+
+static bool is_over(pid_t pid, int ms)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	bool over = poll(&p, 1, ms) == 1;
+
+	close(fd);
+	return over;
+}
+
+static void end(pid_t *pid)
+{
+	if (*pid <= 0)
+		return;
+	kill(*pid, SIGKILL);
+	waitpid(*pid, NULL, 0);
+	*pid = 0;
+}
+
+/* --- the daemon --------------------------------------------------------------- */
+
+static void daemon_start(void)
+{
+	char exe[PATH_MAX + 16], byte;
+	int ready[2];
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		abort();
+	daemon_pid = fork();
+	if (daemon_pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setsid();
+		dup2(ready[1], 3);
+		dup2(open("/dev/null", O_RDWR), STDERR_FILENO);
+		snprintf(exe, sizeof(exe), "%s/ttylockd", build);
+		execl(exe, exe, "--socket", socket_path, "--ready-fd", "3", NULL);
+		_exit(1);
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		abort();
+	close(ready[0]);
+}
+
+/* --- another who wants it ----------------------------------------------------- */
+
+static int is_waiter(const struct ttylock_entry *entry, void *arg)
+{
+	(void)arg;
+	return entry->position != 0;
+}
+
+static bool somebody_waits(struct ttylock *t)
+{
+	return ttylock_list(t, 1000, is_waiter, NULL) == 1;
+}
+
+static void rival_play(int orders)
+{
+	struct ttylock_wish wish = {.text = "a rival"};
+	struct ttylock *t;
+	uint64_t id;
+	char byte = 'x';
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	int file = open("holder", O_RDWR | O_CLOEXEC); /* a lock of its own */
+	if (ttylock_open(&t, stage.tty, 0) < 0 || ttylock_acquire(t, &wish, 5000, &id) < 0)
+		_exit(1);
+	if (!acts_hold(file))
+		_exit(2);
+	if (write(orders, &byte, 1) != 1)
+		_exit(1);
+	bool yields = read(orders, &byte, 1) == 1;
+	for (int i = 0; i < YIELD_LOOKS && yields && !somebody_waits(t); i++)
+		poll(NULL, 0, 10);
+	acts_leave(file);
+	ttylock_release(t, id);
+	ttylock_close(t);
+	_exit(0);
+}
+
+/* Returns when it holds. */
+static const char *rival_start(void)
+{
+	int pair[2];
+	char byte;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	rival_pid = fork();
+	if (rival_pid == 0) {
+		close(pair[0]);
+		rival_play(pair[1]);
+	}
+	close(pair[1]);
+	rival_orders = pair[0];
+	return read(pair[0], &byte, 1) == 1 ? NULL : "another is not served";
+}
+
+static const char *rival_end(void)
+{
+	int status;
+
+	if (rival_pid <= 0)
+		return NULL;
+	close(rival_orders);
+	bool over = is_over(rival_pid, 5000);
+	if (!over)
+		kill(rival_pid, SIGKILL);
+	waitpid(rival_pid, &status, 0);
+	rival_pid = 0;
+	return !over			  ? "another hangs"
+	       : WEXITSTATUS(status) == 2 ? "there is a second holder"
+	       : status			  ? "another is not served"
+					  : NULL;
+}
+
+/* --- what the act asks for ---------------------------------------------------- */
+
+static const char *do_as_asked(char what)
+{
+	switch (what) {
+	case ACTS_RIVAL:
+		return rival_start();
+	case ACTS_YIELD:
+		return write(rival_orders, "y", 1) == 1 ? NULL : "another is gone";
+	case ACTS_GONE:
+		return rival_end();
+	case ACTS_RESTART:
+		end(&daemon_pid);
+		daemon_start();
+		return NULL;
+	default:
+		return "what?";
+	}
+}
+
+static const char *watch(pid_t pid, int world)
+{
+	const char *fault = NULL;
+	char what;
+
+	for (;;) {
+		struct pollfd p = {.fd = world, .events = POLLIN};
+
+		if (poll(&p, 1, DEADLINE_MS) <= 0)
+			return "it hangs";
+		if (read(world, &what, 1) != 1)
+			break;
+		const char *wrong = do_as_asked(what);
+		fault = fault ? fault : wrong;
+		if (write(world, "k", 1) != 1)
+			break;
+	}
+	return !is_over(pid, DEADLINE_MS) ? "it hangs" : fault;
+}
+
+static const char *terminal_is_as_before(void)
+{
+	struct termios now = {0};
+	const char *fault = NULL;
+
+	if (tcgetattr(stage.tty, &now) < 0 || memcmp(&now, &modes, sizeof(now)) != 0)
+		fault = "the terminal's modes are left changed";
+	if (tcgetpgrp(stage.tty) != getpgrp())
+		fault = "the terminal's foreground is left changed";
+	tcsetattr(stage.tty, TCSANOW, &modes);
+	tcsetpgrp(stage.tty, getpgrp());
+	tcflush(stage.tty, TCIOFLUSH);
+	return fault;
+}
+
+static const char *verdict_of(int status, uint32_t nth)
+{
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) == SIGKILL ? NULL : "it crashed";
+	if (WEXITSTATUS(status))
+		return "it leaks, or worse (exit status)";
+	if (acts_report->fault[0])
+		return acts_report->fault;
+	if (nth == 0)
+		heap = acts_report->heap;
+	return acts_report->heap > heap ? "memory leaks" : NULL;
+}
+
+static void show_errors(void)
+{
+	for (int i = 0; i < acts_report->errors; i++)
+		printf("returned %s %s by %s in %s\n", acts_report->error[i].function,
+		    strerrorname_np(acts_report->error[i].error),
+		    inject->nth && inject->nth < INJECT_CALLS
+			? inject_names[inject->called[inject->nth].name]
+			: "nothing",
+		    act);
+}
+
+static const char *play(uint32_t nth, uint32_t which)
+{
+	int pair[2], status;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	memset(acts_report, 0, sizeof(*acts_report));
+	inject_order(nth, which);
+	if (daemon_pid <= 0 || is_over(daemon_pid, 0)) {
+		end(&daemon_pid);
+		daemon_start();
+	}
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		signal(SIGTTOU, SIG_DFL);
+		stage.world = pair[1];
+		stage.file = open("holder", O_RDWR | O_CLOEXEC);
+		acts_play(act, &stage);
+		_exit(99);
+	}
+	close(pair[1]);
+	const char *fault = watch(pid, pair[0]);
+	close(pair[0]);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	const char *others[] = {verdict_of(status, nth), rival_end(), terminal_is_as_before(),
+	    is_over(daemon_pid, 0) ? "the daemon is gone" : rival_start(), rival_end()};
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		fault = fault ? fault : others[i];
+	show_errors();
+	return fault;
+}
+
+static void world_make(void)
+{
+	char helper[PATH_MAX + 16];
+	int master;
+
+	if (!realpath("/proc/self/exe", build))
+		abort();
+	dirname(build);
+	snprintf(dir, sizeof(dir), "/tmp/ttylock-XXXXXX");
+	if (!mkdtemp(dir) || chdir(dir) < 0 || openpty(&master, &stage.tty, NULL, NULL, NULL) < 0)
+		abort();
+	close(open("holder", O_CREAT | O_RDWR, 0600));
+	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
+	snprintf(helper, sizeof(helper), "%s/ttylock", build);
+	setenv("TTYLOCK_SOCKET", socket_path, 1);
+	setenv("TTYLOCK_HELPER", helper, 1);
+	unsetenv("TTYLOCK_TTY");
+	unsetenv("TTYLOCK_CRASH");
+	setsid();
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	ioctl(stage.tty, TIOCSCTTY, 0);
+	/* As a repair leaves it, which follows where a connection breaks under a holder. */
+	dup2(stage.tty, STDIN_FILENO);
+	if (system("stty sane") != 0 || tcgetattr(stage.tty, &modes) < 0)
+		abort();
+	fcntl(master, F_SETFL, O_NONBLOCK);
+}
+
+static void world_end(void)
+{
+	char path[96];
+
+	end(&daemon_pid);
+	for (const char *const *end = (const char *const[]){"", ".lock", ".ledger", NULL}; *end;
+	     end++) {
+		snprintf(path, sizeof(path), "%s%s", socket_path, *end);
+		unlink(path);
+	}
+	unlink("holder");
+	rmdir(dir);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return 64;
+	act = argv[1];
+	/* Else what is freed counts as used. */
+	if (!getenv("GLIBC_TUNABLES")) {
+		setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
+		execv("/proc/self/exe", argv);
+	}
+	inject_init();
+	acts_report = mmap(
+	    NULL, sizeof(*acts_report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (acts_report == MAP_FAILED)
+		return 1;
+	world_make();
+	tally_site_calls = SITE_CALLS;
+	int failures = tally_run(argc - 1, argv + 1, play);
+	world_end();
+	return failures ? 1 : 0;
+}
