@@ -217,13 +217,17 @@ def killed_debuggers_leave_a_sane_terminal(stage):
     assert t.banners() == [first["pid"], second["pid"]]
 
 
-READ_DURING = f"{CRASH} segv & p=$!; {CRASH} wait; read line </dev/tty; echo \"got $line\"; wait $p"
+# The crash comes when it is told to, behind "ready".
+READ_DURING = f"mkfifo go; (read go <go; exec {CRASH} segv) & p=$!; {CRASH} wait; " \
+              "read line </dev/tty; echo \"got $line\"; wait $p"
 
 
 def read_during(stage, t):
     """A process of the tree begins to read while the debugger has the terminal."""
     t.expect(r"ready (\d+)\r\n")
     waits = int(t.match[1])
+    with open(stage.path("go"), "w") as f:
+        f.write("\n")
     b = t.banner()
     reader = int(proc_stat(waits)[1])
     os.kill(waits, signal.SIGTERM)
