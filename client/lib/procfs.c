@@ -200,7 +200,9 @@ int procfs_each_of_group(pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg)
 	for (struct dirent *d; r == 0 && (d = readdir(dir));) {
 		struct procfs_stat ps;
 		pid_t pid = atoi(d->d_name);
-		if (pid > 0 && procfs_stat(pid, &ps) == 0 && ps.pgrp == pgrp && ps.state != 'Z')
+		/* Asked first: to have its stat file written out takes the kernel long. */
+		if (pid > 0 && getpgid(pid) == pgrp && procfs_stat(pid, &ps) == 0 &&
+		    ps.pgrp == pgrp && ps.state != 'Z')
 			r = fn(pid, arg);
 	}
 	closedir(dir);
