@@ -79,7 +79,7 @@ def build(name, *args):
 def steps():
     """(name, argv, environment) of every test."""
     san_env = {"BUILD": "build/san", "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
-               "TEST_TIMEOUT": "60", "SCHEDULE_REPEATS": "200"}
+               "TEST_TIMEOUT": "60", "SCHEDULE_REPEATS": "50"}
     for build_dir, label, env in (("build", "", {}), ("build/san", " under ASan+UBSan", san_env)):
         for source in sorted(glob.glob(f"{ROOT}/tests/unit/test_*.c") +
                              glob.glob(f"{ROOT}/tests/model/test_*.c") +
