@@ -52,12 +52,18 @@ void outage_try(struct outage *o, int64_t now)
 
 bool outage_failed(struct outage *o, int64_t now, int error, uint32_t chance)
 {
+	if (error == -ECONNRESET) {
+		o->hangups++;
+		o->met = now;
+	}
 	if (is_absence(error) && ++o->absent >= ABSENT && !o->launch)
 		o->launch = now + chance % (SPREAD_MS + 1);
 	if (o->eager && o->absent && !o->launch)
 		o->launch = now;
 	o->next = now + (error == -EAGAIN ? chance % FULL_MS + 1 : delay(o->tries, chance));
-	return o->tries < OUTAGE_TRIES || now - o->since < OUTAGE_MS;
+	if (o->hangups >= OUTAGE_HANGUPS)
+		return false;
+	return o->tries < OUTAGE_TRIES || now - (o->hangups ? o->met : o->since) < OUTAGE_MS;
 }
 
 bool outage_launches(struct outage *o, int64_t now)

@@ -12,14 +12,19 @@
 /* So long, and so often, nobody answered: no daemon comes back. */
 #define OUTAGE_MS    10000
 #define OUTAGE_TRIES 5
+/* So many let us in and hung up: daemons that died one after the other, or one that
+ * will not have us. */
+#define OUTAGE_HANGUPS 60
 
 struct outage {
-	unsigned tries;	 /* since a daemon last welcomed us */
-	unsigned absent; /* those that found nobody there */
-	int64_t since;	 /* the first of them */
-	int64_t next;	 /* when to try again */
-	int64_t launch;	 /* when to start a daemon; 0: not yet known */
-	bool eager;	 /* the one that sees to it that there is a daemon */
+	unsigned tries;	  /* since a daemon last welcomed us */
+	unsigned absent;  /* those that found nobody there */
+	unsigned hangups; /* those that were let in all the same */
+	int64_t since;	  /* the first of them */
+	int64_t met;	  /* the last that was let in, when that ended */
+	int64_t next;	  /* when to try again */
+	int64_t launch;	  /* when to start a daemon; 0: not yet known */
+	bool eager;	  /* the one that sees to it that there is a daemon */
 };
 
 /* The connection has broken. */
@@ -30,7 +35,8 @@ void outage_end(struct outage *o);
 bool outage_is_due(const struct outage *o, int64_t now);
 /* A try begins. */
 void outage_try(struct outage *o, int64_t now);
-/* It failed, with a negative errno of connect(2). False: no daemon comes back. */
+/* It failed, with a negative errno of connect(2), or -ECONNRESET for one who let us
+ * in and hung up. False: no daemon comes back. */
 bool outage_failed(struct outage *o, int64_t now, int error, uint32_t chance);
 /* Whether to start a daemon now; at most once in a while. */
 bool outage_launches(struct outage *o, int64_t now);

@@ -242,7 +242,8 @@ bool link_mend_now(struct link *l)
 		return true;
 	if (connect_anew(l) < 0)
 		return false;
-	l->outage.tries = l->outage.tries ? l->outage.tries : 1;
+	if (!l->outage.tries)
+		outage_try(&l->outage, clock_ms());
 	return true;
 }
 

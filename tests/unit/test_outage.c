@@ -93,28 +93,63 @@ static void tries_may_be_far_apart(void **state)
 	assert_false(outage_failed(&o, now, -ENOENT, 0));
 }
 
+/* When the next try is, which begins then. */
+static int64_t next_try(struct outage *o, int64_t now)
+{
+	while (!outage_is_due(o, now))
+		now++;
+	outage_try(o, now);
+	return now;
+}
+
 /* One that lets us in and hangs up does not make us connect for ever, nor fast. */
 static void a_daemon_that_hangs_up(void **state)
 {
 	struct outage o = {0};
 	int64_t now = BEGAN;
-	bool hopeful = true;
 	int tries = 0;
 
 	(void)state;
 	outage_begin(&o, now, 0);
-	while (hopeful) {
-		while (!outage_is_due(&o, now))
-			now++;
-		outage_try(&o, now);
-		hopeful = outage_failed(&o, now, -ECONNRESET, 0);
+	do {
+		now = next_try(&o, now);
 		tries++;
-	}
-	assert_in_range(tries, 40, 120);
+	} while (outage_failed(&o, now, -ECONNRESET, 0) && tries < 1000);
+	assert_int_equal(tries, OUTAGE_HANGUPS);
+	assert_in_range(now - BEGAN, OUTAGE_MS / 2, OUTAGE_MS * 2);
 	outage_end(&o);
 	outage_begin(&o, now, 17);
 	assert_true(outage_is_due(&o, now + 17));
 	assert_false(outage_is_due(&o, now + 16));
+}
+
+/* Each lets us in and dies before it says so, and the next one comes in time. */
+static void daemons_that_die_in_a_row(void **state)
+{
+	struct outage o = {0};
+	int64_t now = BEGAN, met;
+
+	(void)state;
+	outage_begin(&o, now, 0);
+	for (int i = 1; i < OUTAGE_HANGUPS; i++) {
+		now = next_try(&o, now);
+		assert_true(outage_failed(&o, now, -ECONNRESET, 0));
+		for (met = now; now - met < OUTAGE_MS / 2;) {
+			now = next_try(&o, now);
+			assert_true(outage_failed(&o, now, -ECONNREFUSED, 0));
+		}
+	}
+	do
+		now = next_try(&o, now);
+	while (outage_failed(&o, now, -ECONNREFUSED, 0));
+	assert_in_range(now - met, OUTAGE_MS, OUTAGE_MS + 300);
+	/* A Welcome makes all of that good. */
+	outage_end(&o);
+	outage_begin(&o, now, 0);
+	for (int i = 1; i < OUTAGE_HANGUPS; i++) {
+		now = next_try(&o, now);
+		assert_true(outage_failed(&o, now, -ECONNRESET, 0));
+	}
 }
 
 int main(void)
@@ -125,6 +160,7 @@ int main(void)
 	    cmocka_unit_test(many_come_back_at_once),
 	    cmocka_unit_test(tries_may_be_far_apart),
 	    cmocka_unit_test(a_daemon_that_hangs_up),
+	    cmocka_unit_test(daemons_that_die_in_a_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
