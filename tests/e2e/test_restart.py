@@ -31,7 +31,8 @@ def outage(stage):
         # Waits for it, so as to be the first.
         got = threading.Thread(target=fcntl.flock, args=(lock, fcntl.LOCK_EX))
         got.start()
-        until(lambda: "->" in open("/proc/locks").read(), "somebody waits for the lock")
+        ours = rf"-> FLOCK .* {os.getpid()} \S+:{os.fstat(lock.fileno()).st_ino} "
+        until(lambda: re.search(ours, open("/proc/locks").read()), "we wait for the lock")
         daemon = stage.daemon_pid()
         os.kill(daemon, signal.SIGKILL)
         got.join(TIMEOUT)
