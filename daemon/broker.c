@@ -288,7 +288,12 @@ static void reclaim(struct broker *b, struct ticket *k, struct caller *c, uint64
 	k->caller->holds -= holds;
 	c->usage->requests++;
 	c->holds += holds;
+	/* Who waits for the end of a tree's requests may wait for this one no more. */
+	struct idle_wait *waiting = k->caller->tree == c->tree ? NULL : k->idle;
+	if (waiting)
+		k->idle = NULL;
 	ticket_reown(&b->tickets, k, c, number);
+	idle_resume(b, waiting);
 	persist_reowned(b, k);
 	broker_log(k, LOG_KIND_RECLAIMED, NULL, NULL);
 	if (!holds) {

@@ -415,6 +415,45 @@ static void nested_grants_stay_nested(void **state)
 	leaves(&outer);
 }
 
+static void hello_of_tree(struct conn *c, uint64_t tree)
+{
+	ttylock_Envelope e = envelope(ttylock_Envelope_hello_tag);
+
+	conn_open(c, d.socket);
+	e.body.hello.version = 1;
+	e.body.hello.tree = tree;
+	assert_true(conn_send(c, &e));
+	expect(c, ttylock_Envelope_welcome_tag, &e);
+	assert_true(say_open(c, 0, tty));
+}
+
+/* One that comes back as part of another tree is none of the first one's any more. */
+static void tree_is_the_callers(void **state)
+{
+	struct client holder = {.task = 1}, idler = {.task = 2};
+
+	(void)state;
+	hello_of_tree(&holder.c, 5);
+	say_lock(&holder.c, 1, 1);
+	holder.last = expect_status(&holder.c, ttylock_State_STATE_GRANTED);
+	restart();
+	leaves(&holder);
+	hello_of_tree(&idler.c, 5);
+	ttylock_Envelope e = envelope(ttylock_Envelope_wait_idle_tag);
+	e.body.wait_idle.query = 8;
+	assert_true(conn_send(&idler.c, &e));
+	status_all(&idler.c, NULL, 0); /* and nothing is answered before */
+	hello_of_tree(&holder.c, 6);
+	e = reclaim_of(&holder, 7);
+	assert_true(conn_send(&holder.c, &e));
+	expect_status(&holder.c, ttylock_State_STATE_GRANTED);
+	expect(&idler.c, ttylock_Envelope_status_report_tag, &e);
+	assert_int_equal(e.body.status_report.query, 8);
+	assert_true(e.body.status_report.last);
+	leaves(&holder);
+	leaves(&idler);
+}
+
 /* An orderly end is no other than a death. */
 static void sigterm_loses_nobody(void **state)
 {
@@ -510,6 +549,7 @@ int main(void)
 	    TEST(asking_again_is_reclaiming),
 	    TEST(nested_grants_stay_nested),
 	    TEST(sigterm_loses_nobody),
+	    TEST(tree_is_the_callers),
 	    TEST(ended_meanwhile),
 	    TEST(other_versions_know_them_too),
 	    TEST(unreadable_ledger_is_replaced),
