@@ -112,7 +112,8 @@ struct ttylock_status {
  * TTYLOCK_START); -EPROTONOSUPPORT: a daemon of another protocol version;
  * -EPERM: the listener is neither ours nor root's; -EPROTO: what listens there
  * speaks something else; -ETIMEDOUT: no answer in five seconds; -EUSERS: too
- * many connections; -EINTR: a signal was handled meanwhile; -ENOMEM, and what
+ * many connections; -EINTR: a signal was handled meanwhile; -ECHILD: the
+ * daemon that was started ended at once; -ENOMEM, and what
  * socket(2), connect(2) and other system calls on a descriptor return. */
 #define TTYLOCK_NO_TERMINAL (-2)
 int ttylock_open(struct ttylock **outp, int tty, unsigned flags);

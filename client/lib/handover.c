@@ -26,7 +26,8 @@ static void set_termios(int tty, const struct termios *t)
 	sigemptyset(&ttou);
 	sigaddset(&ttou, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &ttou, &old);
-	tcsetattr(tty, TCSANOW, t);
+	while (tcsetattr(tty, TCSANOW, t) < 0 && errno == EINTR)
+		;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 

@@ -117,7 +117,8 @@ static int take_locked(struct ttylock *t, uint64_t id, const ttylock_LockStatus 
 		handover_repair(
 		    t->tty, taken->group_before, granted->saved.bytes, granted->saved.size);
 	handover_begin(&taken->handover, t->tty, taken->group_before);
-	disable_suspend(t->tty);
+	if (taken->handover.has_termios) /* else it could not be put back */
+		disable_suspend(t->tty);
 	if (taken->handover.job_control)
 		leave_group();
 	taken->handover.group = getpgrp();
