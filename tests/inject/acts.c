@@ -319,6 +319,25 @@ static void act_fork(void)
 	CALL(ttylock_wait_idle, SECOND);
 }
 
+/* Nobody listens where this process looks; the driver ends what it starts. */
+static void act_start(void)
+{
+	struct ttylock_wish wish = {.text = "with a daemon of its own"};
+	struct ttylock *t = NULL;
+	uint64_t id;
+
+	setenv("TTYLOCK_SOCKET", ACTS_STARTED, 1);
+	for (int i = 0; i < 2 && !t; i++)
+		CALL(ttylock_open, &t, stage->tty, TTYLOCK_START);
+	if (!t) {
+		fault("no daemon can be started a second time");
+		return;
+	}
+	if (granted(t, &wish, &id))
+		released(t, id);
+	closed(t);
+}
+
 static void act_install(void)
 {
 	CALL(ttylock_crash_handler_install);
@@ -340,6 +359,7 @@ static const struct {
     {"shield", act_shield, false},
     {"restart", act_restart, false},
     {"fork", act_fork, false},
+    {"start", act_start, false},
     {"install", act_install, true},
 };
 

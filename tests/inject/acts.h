@@ -32,6 +32,9 @@ enum {
 	ACTS_RESTART = 'R' /* the daemon is killed, and the next one serves */
 };
 
+/* The socket of the daemon that an act starts, below the driver's directory. */
+#define ACTS_STARTED "own/s"
+
 /* Takes and leaves the lock that says who holds the terminal. False: another does. */
 int acts_hold(int file);
 void acts_leave(int file);

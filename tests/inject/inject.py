@@ -35,13 +35,11 @@ UNREACHED_BY_DAEMON = {
     "ftruncate": "only where a ledger is made anew or grows",
 }
 UNREACHED_BY_LIBRARY = {
-    **dict.fromkeys("access chdir close_range dup2 lstat mkdir realpath setgroups setresgid "
-                    "setresuid setsid stat".split(), "only where a daemon is started"),
-    **dict.fromkeys("pipe2 waitpid".split(), "only where a process is started"),
-    **dict.fromkeys("kill readlink".split(), "only with other processes at the terminal"),
-    "madvise": "only after a crash",
+    **dict.fromkeys("chdir setgroups setresgid setresuid".split(),
+                    "only where root starts another user's daemon"),
+    **dict.fromkeys("kill readlink stat".split(), "only with other processes at the terminal"),
 }
-ACTS = ["restart", "turn", "shield", "terminal", "async", "fork", "install"]
+ACTS = ["restart", "turn", "shield", "terminal", "async", "fork", "start", "install"]
 
 
 def objects_of(build, *directories):
