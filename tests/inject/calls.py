@@ -127,7 +127,7 @@ int sd_watchdog_enabled(int u, uint64_t *t) | [-EINVAL] |
 # They cannot fail, or what they say when they do is looked at by nobody: there is
 # nobody left to tell.
 NEVER = set("""
-_GLOBAL_OFFSET_TABLE_ __assert_fail arc4random __errno_location __isoc99_sscanf __stack_chk_fail
+_GLOBAL_OFFSET_TABLE_ getpgid __assert_fail arc4random __errno_location __isoc99_sscanf __stack_chk_fail
 __ctype_b_loc _exit exit environ optarg opterr optind stderr stdout getauxval
 memcpy memmove memset memcmp strcmp strcpy strlen strncmp strncpy strnlen strrchr strstr strchr
 strtol strtoull strtoul strerror strerrordesc_np strsignal snprintf vsnprintf qsort

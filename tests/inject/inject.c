@@ -1,10 +1,12 @@
 #include "inject.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 struct inject *inject;
+const char *inject_left_out;
 static bool armed;
 
 void *__real_mmap(void *p, size_t n, int prot, int flags, int fd, off_t offset);
@@ -39,7 +41,7 @@ void inject_disarm(void)
 
 int inject_call(int name, const void *site, const int *codes, uint32_t count)
 {
-	if (!armed)
+	if (!armed || (inject_left_out && strcmp(inject_names[name], inject_left_out) == 0))
 		return INJECT_NONE;
 	uint32_t n = __atomic_add_fetch(&inject->calls, 1, __ATOMIC_SEQ_CST);
 	if (n < INJECT_CALLS) {

@@ -27,6 +27,8 @@ struct inject {
 };
 
 extern struct inject *inject;
+/* A function that does not fail; NULL: each does. */
+extern const char *inject_left_out;
 extern const char *const inject_names[];
 
 /* Makes the page. */

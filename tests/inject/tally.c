@@ -32,7 +32,6 @@ static void note_run(void)
 }
 
 uint32_t tally_site_calls;
-const char *tally_left_out;
 
 /* Which calls fail: a place's i-th of c does where i * most / c steps up. */
 static void choose(bool *chosen, uint32_t calls)
@@ -46,9 +45,6 @@ static void choose(bool *chosen, uint32_t calls)
 			before += m < n;
 			all++;
 		}
-		const char *name = inject_names[inject->called[n].name];
-		if (tally_left_out && strcmp(name, tally_left_out) == 0)
-			continue;
 		chosen[n] =
 		    !tally_site_calls || all <= tally_site_calls ||
 		    before * tally_site_calls / all != (before + 1) * tally_site_calls / all;

@@ -8,8 +8,6 @@
 /* A place that is called more often fails in so many of its calls, spread evenly. 0: in
  * each of them. */
 extern uint32_t tally_site_calls;
-/* A function that does not fail; NULL: each does. */
-extern const char *tally_left_out;
 
 /* play: one run, in which that call fails so (nth 0: none): NULL, or what is wrong.
  * Arguments: NAME of the one to show, `K N`: every run but those that are K modulo N is
