@@ -203,5 +203,5 @@ BENCH := $(patsubst %,$(BUILD)/tests/bench/%,locks spawn segv empty.so)
 tests: $(BENCH)
 
 bench: deps bench-deps
-	@$(MAKE) --no-print-directory all $(BENCH)
+	@$(MAKE) --no-print-directory all $(BENCH) $(BUILD)/tests/chaos/herd
 	@/usr/bin/python3 tests/bench/bench.py $(BUILD)

@@ -82,6 +82,8 @@ def measure(build):
         with Servers(build, os.path.join(directory, "whole"), False, rivals=False) as servers:
             for name, reference, n, pairs in whole.rows(servers, QUICK):
                 rows.append(row_of(name, reference, n, False, pairs))
+        figures["restart_s"] = whole.restart(build, (10,) if QUICK else (10, 100, 1000),
+                                             2 if QUICK else 40)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return {"version": 1, "machine": machine.describe(), "quick": QUICK,

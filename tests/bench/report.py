@@ -39,6 +39,10 @@ def figures(result):
         for name, found in calls.items():
             each = ", ".join(f"{call} {n:g}" for call, n in found.items() if call != "total")
             out.append(f"- {name}: {each}; {found['total']:g} in all\n")
+    restart = result["figures"].get("restart_s", {})
+    if restart:
+        out.append("\nSeconds from the daemon's kill until all who wait are back, the slowest of "
+                   "40 deaths: " + ", ".join(f"{s:g} of {n}" for n, s in restart.items()) + ".\n")
     return "".join(out)
 
 

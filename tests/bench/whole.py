@@ -116,6 +116,17 @@ def dump(servers, count, rounds):
     yield f"dump of {count}", "eu-stack of each", 0, pairs
 
 
+def restart(build, clients, deaths):
+    """Seconds from the daemon's kill until that many who wait are back: the slowest of so
+    many deaths. {clients: seconds}; the herd checks their order, too."""
+    found = {}
+    for n in clients:
+        out = subprocess.run([os.path.join(build, "tests/chaos/herd"), str(n), str(deaths)],
+                             capture_output=True, text=True, timeout=120, check=True).stdout
+        found[str(n)] = max(map(int, re.findall(r"most (\d+)", out))) / 1000
+    return found
+
+
 def system_calls(servers, cycles):
     """By process: how many of which in one uncontended cycle; None without strace(1)."""
     if not shutil.which("strace"):

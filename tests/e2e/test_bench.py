@@ -30,6 +30,7 @@ def a_quick_run_measures_every_row(stage):
         ratio = row["ratio"]
         assert 0 <= ratio["q1"] <= ratio["median"] <= ratio["q3"], row
         assert row["reference_us"] > 0 and row["us"] >= 0 and row["reference"], row
+    assert result["figures"]["restart_s"]["10"] > 0
     assert len(result["goals"]) >= 10
     for goal in result["goals"]:
         assert goal["goal"] in run.stdout and (goal["reached"] is None) == (goal["met"] is None)
