@@ -200,9 +200,12 @@ int procfs_each_of_group(pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg)
 	for (struct dirent *d; r == 0 && (d = readdir(dir));) {
 		struct procfs_stat ps;
 		pid_t pid = atoi(d->d_name);
-		/* Asked first: to have its stat file written out takes the kernel long. */
-		if (pid > 0 && getpgid(pid) == pgrp && procfs_stat(pid, &ps) == 0 &&
-		    ps.pgrp == pgrp && ps.state != 'Z')
+		/* Asked first: to have its stat file written out takes the kernel long. A
+		 * security module may forbid the one and not the other. */
+		pid_t group = pid > 0 ? getpgid(pid) : 0;
+		if (pid <= 0 || (group != pgrp && !(group < 0 && errno == EPERM)))
+			continue;
+		if (procfs_stat(pid, &ps) == 0 && ps.pgrp == pgrp && ps.state != 'Z')
 			r = fn(pid, arg);
 	}
 	closedir(dir);
