@@ -194,6 +194,8 @@ static bool die_often(unsigned deaths)
 	}
 	print_times("a manager", times[1], n[1]);
 	print_times("one of them", times[0], n[0]);
+	free(times[0]);
+	free(times[1]);
 	return true;
 }
 
