@@ -3,7 +3,7 @@
 # The one dependency list: Debian packages for building, running and testing.
 DEPS = gcc clang libclang-rt-14-dev afl++ make pkg-config libevent-dev libnanopb-dev nanopb \
 	protobuf-compiler libreadline-dev libjansson-dev libdw-dev libsystemd-dev libcmocka-dev \
-	gdb python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++ \
+	gdb libc6-dbg python3 python3-pexpect python3-pyte procps perl less vim-tiny mandoc zsh fish g++ \
 	build-essential debhelper lintian spin systemd systemd-container dbus libpam-systemd
 
 # What `make bench` compares with and counts with, besides.
