@@ -51,11 +51,15 @@ static void event_drop(struct event **e)
 
 /* --- death ------------------------------------------------------------- */
 
-/* Marks it; peers_reap does the rest. */
+/* Marks it; peers_reap does the rest, at the end of this callback if that is a
+ * peer's, else soon. */
 static void peer_gone(struct peer *p, const char *why)
 {
+	static const struct timeval at_once = {0, 0};
+
 	if (p->caller.gone)
 		return;
+	event_add(&p->set->reap, &at_once);
 	log_debug("pid %d (%s), uid %u: %s", (int)p->caller.cred.pid, p->caller.cred.comm,
 	    (unsigned)p->caller.cred.uid, why);
 	p->caller.gone = true;
@@ -114,6 +118,13 @@ static void peers_reap(struct peers *set)
 	}
 	if (any)
 		set->freed(set->freed_arg);
+}
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	peers_reap(arg);
 }
 
 /* --- sending ----------------------------------------------------------- */
@@ -340,6 +351,7 @@ void peers_init(struct peers *set, struct event_base *base, struct broker *broke
 	    .freed_arg = arg,
 	};
 	turns_init(&set->turns, base, usages, on_turn);
+	evtimer_assign(&set->reap, base, on_reap, set);
 }
 
 static void freed_ignore(void *arg)
@@ -353,6 +365,7 @@ void peers_deinit(struct peers *set)
 	for (struct peer *p = set->first; p; p = p->next)
 		peer_gone(p, "we are ending");
 	peers_reap(set);
+	event_del(&set->reap);
 	turns_deinit(&set->turns);
 }
 

@@ -24,6 +24,7 @@ struct peers {
 	struct broker *broker;
 	struct peer *first; // owns
 	struct peer *dead;  // to be freed
+	struct event reap;  /* where nobody else does so */
 	struct turns turns;
 	uint32_t count;
 	uint64_t last_id;
