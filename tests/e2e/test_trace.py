@@ -224,8 +224,9 @@ def the_file_is_whole_before_the_end_is_told(stage):
     t = subprocess.Popen([TTYLOCK, "trace", "-o", path, "--", "cat", go], env=stage.env,
                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL, start_new_session=True)
-    tracer, = until(lambda: [p for p in stage.named("ttylock") if p != t.pid and os.getsid(p) == p],
-                    "the tracer")
+    # Before the command there may be one more for a moment, on its way to be the daemon.
+    until(lambda: stage.named("cat"), "the command")
+    tracer, = (p for p in stage.named("ttylock") if p != t.pid and os.getsid(p) == p)
     with open(go, "w", encoding="ascii"):
         os.kill(tracer, signal.SIGSTOP)
     until(lambda: not stage.named("cat"), "the command's end")
