@@ -1,18 +1,12 @@
 /* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* A holder that dies in the middle of what the library does for it: the next one
  * has the terminal, as it was. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 
-#include "schedule.h"
-#include "stage.h"
+#include "cases.h"
 #include "ttylock.h"
 #include "turn.h"
 
@@ -108,28 +102,6 @@ static const struct schedule crashes_without_help = {
     .after = stage_is_clear,
 };
 
-static void test_schedule(void **state)
-{
-	assert_true(schedule_repeat(*state, stage_repeats(), NULL));
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	return stage_set_up(true);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return stage_tear_down();
-}
-
-#define SCHEDULE(name)                                                                             \
-	{                                                                                          \
-#name, test_schedule, NULL, NULL, (void *)&name                                    \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,5 +110,5 @@ int main(void)
 	    SCHEDULE(crashes_without_help),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, cases_with_daemon, cases_over);
 }

@@ -1,13 +1,7 @@
 /* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* The first of two who wait dies at each moment in which the daemon hands the
  * terminal over: the second gets it, and is told in which order it is. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include "schedule.h"
-#include "stage.h"
+#include "cases.h"
 #include "turn.h"
 
 static int A_takes_a_turn(void *context)
@@ -118,28 +112,6 @@ static const struct schedule releases_and_ends = {
     .after = stage_is_left,
 };
 
-static void test_schedule(void **state)
-{
-	assert_true(schedule_repeat(*state, stage_repeats(), NULL));
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	return stage_set_up(false);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return stage_tear_down();
-}
-
-#define SCHEDULE(name)                                                                             \
-	{                                                                                          \
-#name, test_schedule, NULL, NULL, (void *)&name                                    \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,5 +123,5 @@ int main(void)
 	    SCHEDULE(releases_and_ends),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, cases_without_daemon, cases_over);
 }

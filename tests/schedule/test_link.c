@@ -1,15 +1,9 @@
 /* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* Threads of one process, so with one connection: they read each other's answers,
  * cancel each other's requests, and are released from elsewhere. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 
-#include "schedule.h"
-#include "stage.h"
+#include "cases.h"
 #include "ttylock.h"
 #include "turn.h"
 
@@ -306,28 +300,6 @@ static const struct schedule release_crosses_force = {
     .after = close_common,
 };
 
-static void test_schedule(void **state)
-{
-	assert_true(schedule_repeat(*state, stage_repeats(), NULL));
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	return stage_set_up(true);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return stage_tear_down();
-}
-
-#define SCHEDULE(name)                                                                             \
-	{                                                                                          \
-#name, test_schedule, NULL, NULL, (void *)&name                                    \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,5 +314,5 @@ int main(void)
 	    SCHEDULE(release_crosses_force),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, cases_with_daemon, cases_over);
 }

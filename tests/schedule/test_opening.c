@@ -1,17 +1,11 @@
 /* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* Threads of one process that open, close and fork at the same time: nobody sees
  * half of the connection, and the child of a fork finds no lock taken. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "schedule.h"
-#include "stage.h"
+#include "cases.h"
 #include "ttylock.h"
 #include "turn.h"
 
@@ -126,28 +120,6 @@ static const struct schedule forks_while_closing = {
     .after = stage_is_clear,
 };
 
-static void test_schedule(void **state)
-{
-	assert_true(schedule_repeat(*state, stage_repeats(), NULL));
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	return stage_set_up(true);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return stage_tear_down();
-}
-
-#define SCHEDULE(name)                                                                             \
-	{                                                                                          \
-#name, test_schedule, NULL, NULL, (void *)&name                                    \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,5 +131,5 @@ int main(void)
 	    SCHEDULE(forks_while_closing),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, cases_with_daemon, cases_over);
 }

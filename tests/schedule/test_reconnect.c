@@ -1,22 +1,15 @@
 /* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* The daemon is killed, and the next one comes, while threads of one process wait,
  * fork, cancel and read each other's answers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "schedule.h"
-#include "stage.h"
+/* Each outage takes a while by design. */
+#define CASES_REPEATS (stage_repeats() / 20 + 1)
+#include "cases.h"
 #include "ttylock.h"
 #include "turn.h"
-
-/* Each outage takes a while by design. */
-#define FEWER 20
 
 static struct ttylock *common; /* of A, C, X, D, F; A opens and closes it */
 static uint64_t request;       /* atomic: A's with it */
@@ -197,28 +190,6 @@ static const struct schedule leader_leaves = {
     .after = stage_is_left,
 };
 
-static void test_schedule(void **state)
-{
-	assert_true(schedule_repeat(*state, stage_repeats() / FEWER + 1, NULL));
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	return stage_set_up(false);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return stage_tear_down();
-}
-
-#define SCHEDULE(name)                                                                             \
-	{                                                                                          \
-#name, test_schedule, NULL, NULL, (void *)&name                                    \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,5 +198,5 @@ int main(void)
 	    SCHEDULE(leader_leaves),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, cases_without_daemon, cases_over);
 }

@@ -1,18 +1,12 @@
 /* links: tests/schedule/theatre.o -l:libprotobuf-nanopb.a */
 /* Ctrl-C as shields go up and down in other threads: it is kept back as long as
  * one is up, reaches the program's own handler otherwise, and is never lost. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "../../client/lib/sigint_hook.h"
-#include "schedule.h"
-#include "stage.h"
+#include "cases.h"
 #include "ttylock.h"
 
 /* --- who plays ------------------------------------------------------------- */
@@ -188,28 +182,6 @@ static const struct schedule passed_on_too_late = {
     .after = was_passed_on,
 };
 
-static void test_schedule(void **state)
-{
-	assert_true(schedule_repeat(*state, stage_repeats(), NULL));
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	return stage_set_up(true);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return stage_tear_down();
-}
-
-#define SCHEDULE(name)                                                                             \
-	{                                                                                          \
-#name, test_schedule, NULL, NULL, (void *)&name                                    \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,5 +193,5 @@ int main(void)
 	    SCHEDULE(passed_on_too_late),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, cases_with_daemon, cases_over);
 }
