@@ -340,16 +340,17 @@ enum locktable_outcome locktable_release(
 }
 
 /* The head of the queue that it waits in. A grant under which it waited may have
- * ended: then it is in the queue of the next one below. Those on top are younger. */
+ * ended: then it is in the queue of the next one below. Those on top are younger,
+ * and the topmost always is: under that one nobody waits. */
 static uint32_t queue_first(const struct locktable *t, const struct request *r)
 {
-	const struct terminal *term = terminal_at(t, r->terminal_slot);
-	uint32_t above = SLOT_NONE, slot = term->holders.first;
+	uint32_t above, slot = terminal_at(t, r->terminal_slot)->holders.first;
 
-	for (; slot != SLOT_NONE && request_at(t, slot)->granted > r->under;
-	     slot = request_at(t, slot)->stack.next)
+	do {
 		above = slot;
-	return above == SLOT_NONE ? term->line.first : request_at(t, above)->line.next;
+		slot = request_at(t, above)->stack.next;
+	} while (slot != SLOT_NONE && request_at(t, slot)->granted > r->under);
+	return request_at(t, above)->line.next;
 }
 
 static void line_move(struct locktable *t, uint32_t slot, uint32_t before)
@@ -562,7 +563,6 @@ bool locktable_next(
 			return true;
 		}
 		c->terminal = term->all.next;
-		c->position = 0;
 	}
 	return false;
 }

@@ -58,6 +58,8 @@ void list_remove(struct locktable *t, struct list *l, uint32_t slot, link_of *of
 
 /* --- finding ----------------------------------------------------------- */
 
+/* No two numbers have the same, since every step of slot_hash can be undone: who
+ * has the hash, is the one. */
 static uint64_t id_hash(const struct locktable *t, uint64_t id)
 {
 	return slot_hash(t->seed, id);
@@ -74,29 +76,17 @@ static uint64_t task_hash(const struct locktable *t, uint64_t process, const str
 
 uint32_t records_request(const struct locktable *t, uint64_t id)
 {
-	uint32_t slot = slot_index_first(&t->request_by_id, id_hash(t, id));
-
-	while (slot != SLOT_NONE && request_at(t, slot)->id != id)
-		slot = slot_index_next(&t->request_by_id, slot);
-	return slot;
+	return slot_index_first(&t->request_by_id, id_hash(t, id));
 }
 
 uint32_t records_terminal(const struct locktable *t, uint64_t id)
 {
-	uint32_t slot = slot_index_first(&t->terminal_by_id, id_hash(t, id));
-
-	while (slot != SLOT_NONE && terminal_at(t, slot)->id != id)
-		slot = slot_index_next(&t->terminal_by_id, slot);
-	return slot;
+	return slot_index_first(&t->terminal_by_id, id_hash(t, id));
 }
 
 uint32_t records_owner(const struct locktable *t, uint64_t id)
 {
-	uint32_t slot = slot_index_first(&t->owner_by_id, id_hash(t, id));
-
-	while (slot != SLOT_NONE && owner_at(t, slot)->id != id)
-		slot = slot_index_next(&t->owner_by_id, slot);
-	return slot;
+	return slot_index_first(&t->owner_by_id, id_hash(t, id));
 }
 
 bool task_is_same(const struct request *r, uint64_t process, const struct task_uid *task)

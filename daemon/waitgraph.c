@@ -57,16 +57,17 @@ static bool task_is_awaited(const struct locktable *t, uint32_t slot)
 /* From the task whose first request is `own`, and from all that were seen already. */
 static bool reaches_itself(struct search *s, uint32_t own)
 {
-	if (follow_task(s, own))
-		return true;
-	while (s->todo != SLOT_NONE) {
+	uint32_t slot = own;
+
+	while (!follow_task(s, slot)) {
+		if (s->todo == SLOT_NONE)
+			return false;
 		const struct request *r = request_at(s->t, s->todo);
 
 		s->todo = r->next_seen;
-		if (follow_task(s, records_task_first(s->t, r->process, &r->task)))
-			return true;
+		slot = records_task_first(s->t, r->process, &r->task);
 	}
-	return false;
+	return true;
 }
 
 bool waitgraph_has_circle(struct locktable *t, uint32_t slot)
@@ -91,8 +92,9 @@ bool waitgraph_closes(
 		return false;
 
 	s.number = ++t->searches;
-	if (see_line(&s, before == SLOT_NONE ? terminal_at(t, terminal)->line.last
-					     : request_at(t, before)->line.prev))
-		return true;
+	/* It is not among those itself: the second request of a task for one terminal
+	 * is refused before this. */
+	see_line(&s, before == SLOT_NONE ? terminal_at(t, terminal)->line.last
+					 : request_at(t, before)->line.prev);
 	return reaches_itself(&s, own);
 }

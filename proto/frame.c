@@ -1,8 +1,11 @@
 #include "frame.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pb_decode.h>
 #include <pb_encode.h>
+
+_Static_assert(ttylock_Envelope_size <= FRAME_BODY_MAX, "every message fits into a frame");
 
 /* Tag and length of the one field of an Envelope. */
 #define FIELD_HEAD_MAX 8
@@ -14,9 +17,8 @@ static const pb_msgdesc_t *kind_find(uint32_t tag)
 {
 	const pb_msgdesc_t *all = ttylock_Envelope_fields;
 
-	return tag >= 1 && tag <= all->field_count && all->field_count == all->largest_tag
-		   ? all->submsg_info[tag - 1]
-		   : NULL;
+	assert(all->field_count == all->largest_tag);
+	return tag >= 1 && tag <= all->field_count ? all->submsg_info[tag - 1] : NULL;
 }
 
 ssize_t frame_encode(const ttylock_Envelope *e, uint8_t *buf, size_t size)
@@ -26,14 +28,10 @@ ssize_t frame_encode(const ttylock_Envelope *e, uint8_t *buf, size_t size)
 	pb_ostream_t b = pb_ostream_from_buffer(body, sizeof(body));
 	pb_ostream_t h = pb_ostream_from_buffer(head, sizeof(head));
 
-	if (!kind)
+	if (!kind || !pb_encode(&b, kind, &e->body))
 		return -EINVAL;
-	if (!pb_encode(&b, kind, &e->body))
-		return pb_get_encoded_size(&(size_t){0}, kind, &e->body) ? -EMSGSIZE : -EINVAL;
 	pb_encode_tag(&h, PB_WT_STRING, e->which_body);
 	pb_encode_varint(&h, b.bytes_written);
-	if (h.bytes_written + b.bytes_written > FRAME_BODY_MAX)
-		return -EMSGSIZE;
 
 	pb_ostream_t out = pb_ostream_from_buffer(buf, size);
 	if (!pb_encode_varint(&out, h.bytes_written + b.bytes_written) ||

@@ -310,6 +310,82 @@ static void mess_below_the_top_reaches_the_level_below(void **state)
 	told("inner");
 }
 
+static void left(bool changed, uint64_t level)
+{
+	assert_int_equal(change.left_changed, changed);
+	assert_int_equal(change.level, level);
+}
+
+/* Whoever keeps it over a restart is told when it changes, and where. */
+static void what_is_left_is_told_of(void **state)
+{
+	(void)state;
+	uint64_t a = granted(1, 1, 0);
+	left(false, 0);
+	uint64_t b = granted(2, 1, a);
+	left(false, a);
+	end(b, 0);
+	left(false, a);
+	b = granted(2, 1, a);
+	end_as(b, LOCKTABLE_DIRTY, 0);
+	left(true, a);
+	b = granted(2, 1, a); /* told, and to mend it */
+	left(false, a);
+	end(b, 0);
+	left(true, a);
+	/* One dies below another: nobody was told of that yet. */
+	b = granted(2, 1, a);
+	uint64_t c = granted(3, 1, b);
+	end_as(b, LOCKTABLE_DIRTY, 0);
+	left(true, a);
+	end(c, 0);
+	left(false, a);
+	b = granted(2, 1, a);
+	left(true, a);
+	assert_true(change.grant.dirty);
+	end_as(a, LOCKTABLE_DIRTY, 0);
+	left(true, 0);
+	end(b, 0);
+	left(false, 0);
+	assert_true(change.kept);
+	a = granted(1, 1, 0);
+	left(true, 0);
+	end(a, 0);
+	left(true, 0);
+	a = granted(1, 1, 0);
+	left(false, 0);
+	uint64_t w = queued(4, 1, 0);
+	end(w, 0);
+	left(false, 0);
+}
+
+static void nothing_saved_is_nothing(void **state)
+{
+	(void)state;
+	uint64_t a = granted(1, 1, 0), w = queued(2, 1, 0);
+
+	save(a, "once");
+	save(a, "");
+	end_as(a, LOCKTABLE_DIRTY, w);
+	assert_true(change.grant.dirty);
+	assert_int_equal(change.grant.saved_size, 0);
+}
+
+/* A grant on top, so that there is one holder to walk past. */
+static void far_back_is_the_last_of_all(void **state)
+{
+	(void)state;
+	uint64_t a = granted(1, 1, 0);
+
+	granted(2, 1, a);
+	queued(3, 1, 0);
+	for (uint32_t i = 1; i <= LOCKTABLE_COUNTED + 2; i++) {
+		queued(10 + i, 1, a);
+		assert_int_equal(change.position, i < LOCKTABLE_COUNTED ? i : i + 1);
+		assert_int_equal(change.waiters, i);
+	}
+}
+
 static void deep_and_wide_costs_nothing(void **state)
 {
 	enum { N = 5000 };
@@ -353,6 +429,9 @@ int main(void)
 	    TEST(both_dead_the_outer_state_counts),
 	    TEST(death_below_outlives_the_one_on_top),
 	    TEST(mess_below_the_top_reaches_the_level_below),
+	    TEST(what_is_left_is_told_of),
+	    TEST(nothing_saved_is_nothing),
+	    TEST(far_back_is_the_last_of_all),
 	    TEST(deep_and_wide_costs_nothing),
 	};
 

@@ -7,6 +7,7 @@
 #include "tests/unit/table.h"
 
 #include "daemon/restore.h"
+#include "daemon/slots.h"
 
 static long allocations_left = -1; /* -1: no limit */
 
@@ -141,6 +142,70 @@ static void restored_is_what_was_there(void **state)
 	assert_int_equal(locktable_owned(table, 2), 0);
 }
 
+/* A request is at least as old as the grant under which it asked, but the terminals'
+ * holders come in any order: the next grant is above them all. */
+static void next_grant_is_above_all(void **state)
+{
+	struct locktable_place place = {.granted = 9}, got;
+	struct locktable_wish w = wish(1, 1, 0);
+
+	(void)state;
+	assert_true(locktable_restore(table, &w, 1, &place, 0));
+	w = wish(2, 2, 0);
+	place.granted = 5;
+	assert_true(locktable_restore(table, &w, 2, &place, 0));
+	assert_true(locktable_place(table, granted(3, 3, 0), &got));
+	assert_int_equal(got.granted, 10);
+}
+
+/* Nobody holds until it is served; then the first in line does. */
+static void waiters_alone_are_served(void **state)
+{
+	struct locktable_place place = {.rank = 1};
+	struct locktable_wish first = wish(1, 1, 0), second = wish(2, 1, 0);
+
+	(void)state;
+	assert_true(locktable_restore(table, &first, 1, &place, 0));
+	place.rank = 2;
+	assert_true(locktable_restore(table, &second, 2, &place, 0));
+	assert_true(locktable_requeue(table, 1, &change));
+	assert_int_equal(change.holder, 0);
+	assert_int_equal(change.position, 1);
+	assert_true(locktable_serve(table, 1, &change));
+	assert_int_equal(change.grant.request, 1);
+	assert_int_equal(change.grant.owner, 1);
+	assert_int_equal(change.grant.waiters, 1);
+	assert_false(locktable_serve(table, 1, &change));
+	assert_int_equal(locktable_successor(table, 1), 2);
+	assert_true(locktable_requeue(table, 2, &change));
+	assert_int_equal(change.holder, 1);
+}
+
+/* Whoever was served first is so after a restart, too, and the last of them foremost. */
+static void served_first_is_so_by_its_place(void **state)
+{
+	struct locktable_place place[5];
+	uint64_t id[5];
+
+	(void)state;
+	for (uint64_t i = 0; i < 5; i++)
+		id[i] = lock(10 * i + 1, 1, 0, i ? LOCKTABLE_QUEUED : LOCKTABLE_GRANTED);
+	assert_int_equal(locktable_serve_first(table, id[3], &change), LOCKTABLE_QUEUED);
+	assert_int_equal(locktable_serve_first(table, id[4], &change), LOCKTABLE_QUEUED);
+	assert_int_equal(locktable_serve_first(table, id[2], &change), LOCKTABLE_QUEUED);
+	static const int order[] = {0, 2, 4, 3, 1};
+	for (int i = 0; i < 5; i++)
+		assert_true(locktable_place(table, id[order[i]], &place[i]));
+	for (int i = 0; i < 5; i++) {
+		for (int j = 0; j < 5; j++) {
+			int order_of = restore_compare(&place[i], &place[j]);
+
+			assert_int_equal(order_of < 0, i < j);
+			assert_int_equal(order_of > 0, i > j);
+		}
+	}
+}
+
 static void saved(struct locktable *t, uint64_t request)
 {
 	assert_true(locktable_save(t, request, "x", 1));
@@ -185,6 +250,24 @@ static void what_is_saved_is_given_back(void **state)
 		assert_int_equal(locktable_requests(t), 0);
 		if (i % 11 == 0 && change.kept)
 			assert_true(locktable_forget(t, 1));
+	}
+	locktable_free(t);
+}
+
+/* Of a level that is not dirty as well: a terminal's end takes along what it has. */
+static void what_a_clean_level_has_is_given_back(void **state)
+{
+	struct locktable_left left = {.saved_size = 1};
+	struct locktable *t = locktable_new(1, 1, 1);
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		uint64_t request = taken(t, 1, 0);
+
+		assert_true(locktable_set_left(t, 1, 0, &left));
+		locktable_release(t, request, LOCKTABLE_UNTOUCHED, &change);
+		assert_true(change.idle && !change.kept);
+		assert_int_equal(locktable_terminals(t), 0);
 	}
 	locktable_free(t);
 }
@@ -272,6 +355,23 @@ static void out_of_memory_is_a_refusal(void **state)
 		}
 		locktable_free(t);
 	}
+	/* What failed for want of memory has left nothing behind that takes up room. */
+	for (long n = 0; n < 20; n++) {
+		struct locktable *t = locktable_new(1, 1, 1);
+		struct locktable_wish w = wish(1, 1, 0);
+
+		allocations_left = n;
+		locktable_lock(t, &w, 0, &change);
+		allocations_left = -1;
+		if (change.outcome == LOCKTABLE_FULL)
+			assert_int_equal(locktable_lock(t, &w, 0, &change), LOCKTABLE_GRANTED);
+		uint64_t request = change.request;
+		allocations_left = 0;
+		assert_false(locktable_save(t, request, "x", 1));
+		allocations_left = -1;
+		saved(t, request);
+		locktable_free(t);
+	}
 	/* And where there is no room for one record more. */
 	struct locktable *t = locktable_new(1, 1, 1);
 	struct locktable_wish w = wish(1, 1, 0);
@@ -310,6 +410,53 @@ static void keys_in_one_bucket_are_kept_apart(void **state)
 	}
 }
 
+static uint64_t hash_of(uint64_t seed, uint64_t process, uint64_t id)
+{
+	return slot_hash(slot_hash(seed, process), id);
+}
+
+/* Tasks of two processes, so chosen that all they are found by is the same: each has
+ * its own requests all the same. */
+static void tasks_of_one_hash_are_kept_apart(void **state)
+{
+	const uint64_t seed = 42; /* setup's */
+	struct locktable_wish a = wish(1, 1, 0), b = wish(20, 1, 0);
+
+	(void)state;
+	a.task.name[0] = b.task.name[0] = '\0';
+	b.task.id = slot_hash(seed, a.process) ^ a.task.id ^ slot_hash(seed, b.process);
+	assert_int_equal(hash_of(seed, a.process, a.task.id), hash_of(seed, b.process, b.task.id));
+	assert_int_equal(locktable_lock(table, &a, 0, &change), LOCKTABLE_GRANTED);
+	uint64_t first = change.request;
+	assert_int_equal(locktable_lock(table, &b, 0, &change), LOCKTABLE_QUEUED);
+	uint64_t second = change.request;
+	assert_int_equal(locktable_lock(table, &a, 0, &change), LOCKTABLE_DEADLOCK);
+	assert_int_equal(change.first, first);
+	assert_int_equal(locktable_lock(table, &b, 0, &change), LOCKTABLE_DEADLOCK);
+	assert_int_equal(change.first, second);
+	a.terminal = b.terminal = 2;
+	assert_int_equal(locktable_lock(table, &b, 0, &change), LOCKTABLE_GRANTED);
+	assert_int_equal(locktable_lock(table, &a, 0, &change), LOCKTABLE_DEADLOCK);
+	assert_int_equal(change.first, 0); /* b waits for a, who would wait for b */
+	end(first, second);
+	assert_int_equal(locktable_lock(table, &a, 0, &change), LOCKTABLE_QUEUED);
+}
+
+/* No byte behind it is looked at. */
+static void name_may_fill_its_field(void **state)
+{
+	struct locktable_wish w = wish(1, 1, 0);
+
+	(void)state;
+	memset(w.task.name, 'n', sizeof(w.task.name));
+	assert_int_equal(locktable_lock(table, &w, 0, &change), LOCKTABLE_GRANTED);
+	uint64_t first = change.request;
+	assert_int_equal(locktable_lock(table, &w, 0, &change), LOCKTABLE_DEADLOCK);
+	assert_int_equal(change.first, first);
+	w.task.name[sizeof(w.task.name) - 1] = 'o';
+	assert_int_equal(locktable_lock(table, &w, 0, &change), LOCKTABLE_QUEUED);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -317,11 +464,17 @@ int main(void)
 	    TEST(unknown_is_said_to_be),
 	    TEST(left_is_what_was_set),
 	    TEST(restored_is_what_was_there),
+	    TEST(next_grant_is_above_all),
+	    TEST(waiters_alone_are_served),
+	    TEST(served_first_is_so_by_its_place),
+	    TEST(what_a_clean_level_has_is_given_back),
 	    TEST(what_is_saved_is_given_back),
 	    TEST(owners_are_given_back),
 	    TEST(found_is_what_was_asked),
 	    TEST(out_of_memory_is_a_refusal),
 	    TEST(keys_in_one_bucket_are_kept_apart),
+	    TEST(tasks_of_one_hash_are_kept_apart),
+	    TEST(name_may_fill_its_field),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* links: daemon/usage.o daemon/policy.o daemon/bucket.o */
+/* links: daemon/usage.o daemon/policy.o daemon/bucket.o -Wl,--wrap=calloc */
 /* What each user has, against the others and against the clock. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,16 @@
 #include "daemon/usage.h"
 
 static struct usages set;
+static bool out_of_memory;
+
+void *__real_calloc(size_t n, size_t m);
+void *__wrap_calloc(size_t n, size_t m);
+
+void *__wrap_calloc(size_t n, size_t m)
+{
+	return out_of_memory ? NULL : __real_calloc(n, m);
+}
+
 static struct usage *a, *b, *root;
 
 static int setup(void **state)
@@ -37,6 +47,20 @@ static void one_record_for_each_user(void **state)
 	assert_ptr_not_equal(a, b);
 	usage_unref(again);
 	usage_unref(NULL);
+}
+
+static void no_memory_is_no_record(void **state)
+{
+	(void)state;
+	out_of_memory = true;
+	assert_null(usages_get(&set, 1002));
+	struct usage *known = usages_get(&set, 1001);
+	out_of_memory = false;
+	assert_ptr_equal(known, b);
+	usage_unref(known);
+	struct usage *late = usages_get(&set, 1002);
+	assert_non_null(late);
+	usage_unref(late);
 }
 
 static uint32_t talk(struct usage *u, uint64_t now)
@@ -108,6 +132,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(one_record_for_each_user),
+	    TEST(no_memory_is_no_record),
 	    TEST(rate_is_of_each_user),
 	    TEST(bytes_are_shared),
 	    TEST(many_refusals_are_counted_only),

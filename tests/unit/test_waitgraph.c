@@ -65,6 +65,22 @@ static void tasks_of_one_process_are_apart(void **state)
 	refused(11, 2, 0);
 }
 
+/* A name counts like a number. */
+static void tasks_of_one_number_are_apart(void **state)
+{
+	struct locktable_wish other = wish(11, 2, 0), third = wish(11, 1, 0);
+
+	(void)state;
+	strcpy(other.task.name, "other");
+	strcpy(third.task.name, "third");
+	granted(11, 1, 0);
+	assert_int_equal(locktable_lock(table, &other, 0, &change), LOCKTABLE_GRANTED);
+	assert_int_equal(locktable_lock(table, &third, 0, &change), LOCKTABLE_QUEUED);
+	queued(11, 2, 0);
+	other.terminal = 1;
+	assert_int_equal(locktable_lock(table, &other, 0, &change), LOCKTABLE_DEADLOCK);
+}
+
 static void nonblock_is_busy_instead(void **state)
 {
 	struct locktable_wish w = wish(1, 2, 0);
@@ -179,6 +195,7 @@ int main(void)
 	    TEST(three_tasks),
 	    TEST(many_steps),
 	    TEST(tasks_of_one_process_are_apart),
+	    TEST(tasks_of_one_number_are_apart),
 	    TEST(nonblock_is_busy_instead),
 	    TEST(earlier_waiters_count),
 	    TEST(grant_on_top_closes_a_circle),
