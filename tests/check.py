@@ -22,6 +22,8 @@ CMOCKA_RAN = re.compile(r"\[==========\].*?(\d+) test\(s\) run\.")
 CMOCKA_PASSED = re.compile(r"\[  PASSED  \] (\d+) test")
 TAP = re.compile(r"^(ok|not ok) - ", re.M)
 JOBS = os.cpu_count() or 1
+SHOWN = 6000  # the last characters of what failed
+FAILURES = []
 
 
 def counts_of(output, status):
@@ -66,14 +68,15 @@ def report(result, totals, counted=True):
     print(f"{verdict:6} {name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped"
           f" ({took:.0f} s)" if counted else f"{verdict:6} {name} ({took:.0f} s)", flush=True)
     if counts[1]:
-        print(output, flush=True)
+        print(output[-SHOWN:], flush=True)
+        FAILURES.append(f"FAILED {name}")
     for line in re.findall(r"^skipped: .*", output, re.M):
         print("       " + line, flush=True)
     return counts[1] == 0
 
 
 def build(name, *args):
-    return run(name, ["make", "--no-print-directory", f"-j{JOBS}", *args])
+    return run(name, ["make", "-s", "--no-print-directory", f"-j{JOBS}", *args])
 
 
 def steps():
@@ -95,10 +98,10 @@ def steps():
     yield "chaos under ASan+UBSan", ["build/san/tests/chaos/storm", "8"], {}
     yield "models", [PYTHON, "tests/model/check_model.py", "--quick"], {}
     yield "wrong traces", [PYTHON, "tests/model/replay.py", "--self-test"], {}
-    yield "fault injection", ["make", "--no-print-directory", "inject-daemon"], {}
-    yield "fault injection, library", ["make", "--no-print-directory", "inject-library",
+    yield "fault injection", ["make", "-s", "--no-print-directory", "inject-daemon"], {}
+    yield "fault injection, library", ["make", "-s", "--no-print-directory", "inject-library",
                                        "INJECT_EVERY=5"], {}
-    yield "fuzzers", ["make", "--no-print-directory", "fuzz", "FUZZ_SECONDS=3"], {}
+    yield "fuzzers", ["make", "-s", "--no-print-directory", "fuzz", "FUZZ_SECONDS=3"], {}
 
 
 def main():
@@ -115,6 +118,8 @@ def main():
             for done in concurrent.futures.as_completed(
                     [pool.submit(run, *s) for s in wanted]):
                 report(done.result(), totals)
+    for line in FAILURES:
+        print(line, flush=True)
     print(f"in {time.monotonic() - began:.0f} s", flush=True)
     print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped", flush=True)
     sys.exit(1 if totals[1] or not built else 0)

@@ -1,7 +1,7 @@
 /* words: a line of the shell as the words of a command, quoted as in sh(1).
  *
- * Quotes, backslash, ~, $VARIABLE and file name patterns; nothing that would
- * run something (`...`, $(...)), and no pipes, lists or redirections. */
+ * Quotes, backslash, ~, $NAME, ${NAME} and file name patterns; nothing that would
+ * run something (`...`, $(...)) or compute, and no pipes, lists or redirections. */
 #ifndef TTYLOCK_WORDS_H
 #define TTYLOCK_WORDS_H
 
