@@ -132,9 +132,11 @@ chaos: $(BUILD)/tests/chaos/storm $(BUILD)/tests/chaos/herd all
 # --- longer runs ------------------------------------------------------------
 
 # Fuzzers: each names its objects like a unit test. FUZZ_SECONDS is for each of them,
-# FUZZ_RUNS (0: any) the number of inputs; an input that fails is left in build/found/.
+# FUZZ_RUNS (0: any) the number of inputs, FUZZ_SEED (0: any) what they come from; an
+# input that fails is left in build/found/.
 FUZZ_SECONDS ?= 20
 FUZZ_RUNS    ?= 0
+FUZZ_SEED    ?= 0
 FUZZ_SAN     ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 fuzzers = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -165,14 +167,15 @@ fuzzers:
 		CFLAGS=-fsanitize=fuzzer-no-link fuzzers-here
 
 fuzz: fuzzers
-	@/usr/bin/python3 tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS)
+	@/usr/bin/python3 tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS) \
+		--seed $(FUZZ_SEED)
 
 # The same with AFL++.
 fuzz-afl:
 	@$(MAKE) --no-print-directory BUILD=build/afl CC=afl-clang-fast OPT="-O1 -g" SAN= \
 		AFL_QUIET=1 fuzzers-here
 	@/usr/bin/python3 tests/fuzz/fuzz.py --engine afl --build build/afl \
-		--seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS)
+		--seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED)
 
 # The protocol's models, searched to their last states (docs/model.md), and the lock
 # table against its naive reference, ten times as long as in `make check`.

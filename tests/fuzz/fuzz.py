@@ -1,7 +1,8 @@
 """Runs the fuzzers: what they once found and their corpora first, then new inputs.
 
 --seconds N: so long for each; --runs N: so many inputs for each (whichever comes
-first; 0: any). --engine afl: AFL++ instead of libFuzzer, over the same entry points.
+first; 0: any). --seed N: the same inputs as the last time, as long as nothing was
+changed; 0: others each time. --engine afl: AFL++ instead of libFuzzer, over the same entry points.
 --minimise: makes the corpora anew of what was learned. Names: only these fuzzers.
 
 tests/fuzz/corpus/NAME is what is kept, a line of base64 for each input;
@@ -72,11 +73,11 @@ def places(name):
     return kept, grown, found
 
 
-def libfuzzer(name, program, seconds, runs):
+def libfuzzer(name, program, seconds, runs, seed):
     kept, grown, found = places(name)
     replayed = len(os.listdir(kept))
     argv = [program, f"-max_len={MAX_LEN.get(name, 256)}", f"-artifact_prefix={found}/",
-            "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=2048"]
+            f"-seed={seed}", "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=2048"]
     argv += [f"-runs={runs}"] if runs else []
     argv += [f"-max_total_time={seconds}"] if seconds else ["-runs=0"]
     status, output = run([*argv, grown, kept], seconds + 300)
@@ -87,13 +88,14 @@ def libfuzzer(name, program, seconds, runs):
     return status == 0
 
 
-def afl(name, program, seconds, runs):
+def afl(name, program, seconds, runs, seed):
     kept, _, _ = places(name)
     out = os.path.join(ROOT, "build/afl-out", name)
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)
     argv = ["afl-fuzz", "-i", kept, "-o", out, "-m", "none", "-V", str(seconds), "-t", "2000"]
     argv += ["-E", str(runs)] if runs else []
+    argv += ["-s", str(seed)] if seed else []
     _, output = run([*argv, "--", program], seconds + 300)
     stats = os.path.join(out, "default/fuzzer_stats")
     text = open(stats).read() if os.path.exists(stats) else ""
@@ -124,6 +126,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", choices=["libfuzzer", "afl"], default="libfuzzer")
     parser.add_argument("--build", default="build/fuzz")
     parser.add_argument("--minimise", action="store_true")
@@ -144,7 +147,7 @@ def main():
             good = minimise(name, program)
         else:
             engine = afl if args.engine == "afl" else libfuzzer
-            good = engine(name, program, args.seconds, args.runs)
+            good = engine(name, program, args.seconds, args.runs, args.seed)
         passed, failed = passed + good, failed + (not good)
     print(f"{passed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
