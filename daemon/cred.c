@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "policy.h"
+#include "procstat.h"
 #include "text.h"
 
 #ifndef SO_PEERPIDFD
@@ -39,39 +40,18 @@ static int pidfd_get(int sock, pid_t pid)
 	return fd >= 0 ? fd : -errno;
 }
 
-/* When it was started, in ticks since boot; 0: unknown. */
-static uint64_t start_time(pid_t pid)
-{
-	unsigned long long ticks;
-	char path[32], text[512];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	/* The 22nd field; the name, the second, may hold anything. */
-	const char *rest = strrchr(text, ')');
-	if (!rest || sscanf(rest + 1,
-			 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
-			 " %*d %*d %llu",
-			 &ticks) != 1)
-		return 0;
-	return ticks;
-}
-
 /* On pidfs (Linux 6.9) the inode number is never used twice; on the anonymous
  * inodes before it all pidfds share one, and pid and start have to do. */
 static uint64_t process_key(int pidfd, pid_t pid)
 {
+	struct procstat stat = {.start = 0}; /* 0: unknown */
 	struct statfs fs;
 	struct stat st;
 
 	if (fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC && fstat(pidfd, &st) == 0)
 		return st.st_ino;
-	return start_time(pid) << 22 | (uint64_t)pid; /* no pid is larger */
+	procstat_read(pid, &stat);
+	return stat.start << 22 | (uint64_t)pid; /* no pid is larger */
 }
 
 bool cred_alive(const struct cred *c)

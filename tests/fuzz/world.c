@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "../../daemon/discard.h"
-#include "../../daemon/lineage.h"
+#include "../../daemon/procstat.h"
 #include "../../daemon/log.h"
 #include "../../daemon/store.h"
 
@@ -312,35 +312,10 @@ bool world_is_below(pid_t pid, pid_t above)
 	return pid > 0;
 }
 
-struct lineage *lineage_read(pid_t pid)
+int procstat_read(pid_t pid, struct procstat *out)
 {
-	struct lineage *l = malloc(sizeof(*l) + LINEAGE_MAX * sizeof(pid_t));
-
-	*l = (struct lineage){.refs = 1};
-	for (; pid > 0; pid = parent_of(pid))
-		l->pids[l->count++] = pid;
-	return l;
-}
-
-struct lineage *lineage_ref(struct lineage *l)
-{
-	l->refs++;
-	return l;
-}
-
-void lineage_unref(struct lineage *l)
-{
-	if (l && --l->refs == 0)
-		free(l);
-}
-
-bool lineage_has(const struct lineage *l, pid_t pid)
-{
-	for (uint32_t i = 0; i < l->count; i++) {
-		if (l->pids[i] == pid)
-			return true;
-	}
-	return false;
+	*out = (struct procstat){.parent = parent_of(pid)};
+	return 0;
 }
 
 int proof_take(int fd, pid_t pid, uid_t uid, struct proof *out)

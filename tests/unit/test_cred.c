@@ -1,4 +1,4 @@
-/* links: daemon/cred.o daemon/text.o */
+/* links: daemon/cred.o daemon/procstat.o daemon/text.o */
 /* Who is at the other end, with real processes and sockets. */
 #include <setjmp.h>
 #include <stdarg.h>
