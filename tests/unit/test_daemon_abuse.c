@@ -242,87 +242,144 @@ static void stray_descriptors_close(void **state)
 }
 
 /* However the bytes arrive, the descriptor belongs to its frame. */
-static void descriptors_find_their_frames(void **state)
-{
-	struct conn c;
-	ttylock_Envelope open = envelope(ttylock_Envelope_terminal_open_tag);
-	ttylock_Envelope hello = envelope(ttylock_Envelope_hello_tag);
-	ttylock_Envelope lock = lock_request(1, 9);
-	uint8_t out[3 * FRAME_MAX];
-	int m2, tty2;
+/* Another terminal beside the holder's. */
+struct second {
+	int master, tty;
 	char name[64];
+};
 
-	(void)state;
-	assert_int_equal(openpty(&m2, &tty2, name, NULL, NULL), 0);
+static struct second second_open(void)
+{
+	struct second s;
+
+	assert_int_equal(openpty(&s.master, &s.tty, s.name, NULL, NULL), 0);
+	return s;
+}
+
+static void second_close(const struct second *s)
+{
+	close(s->tty);
+	close(s->master);
+}
+
+static void daemon_stand_still(void)
+{
+	int status;
+
+	kill(d.pid, SIGSTOP);
+	assert_int_equal(waitpid(d.pid, &status, WUNTRACED), d.pid);
+}
+
+/* Hello, the terminal and a request for it; *at_open: where the second begins. */
+static size_t three_frames(uint8_t *out, size_t *at_open)
+{
+	ttylock_Envelope hello = envelope(ttylock_Envelope_hello_tag);
+	ttylock_Envelope open = envelope(ttylock_Envelope_terminal_open_tag);
+	ttylock_Envelope lock = lock_request(1, 9);
+
 	hello.body.hello.version = 1;
 	size_t n = (size_t)frame_encode(&hello, out, FRAME_MAX);
-	size_t at_open = n;
+	*at_open = n;
 	n += (size_t)frame_encode(&open, out + n, FRAME_MAX);
-	n += (size_t)frame_encode(&lock, out + n, FRAME_MAX);
+	return n + (size_t)frame_encode(&lock, out + n, FRAME_MAX);
+}
 
-	conn_open(&c, d.socket); /* three frames in one write */
-	conn_send_bytes(&c, out, n, &tty2, 1);
-	expect(&c, ttylock_Envelope_welcome_tag, &hello);
-	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, name);
+static void a_descriptor_comes_with_three_frames_in_one_write(void **state)
+{
+	struct second s = second_open();
+	uint8_t out[3 * FRAME_MAX];
+	ttylock_Envelope welcome;
+	struct conn c;
+	size_t at_open, n = three_frames(out, &at_open);
+
+	(void)state;
+	conn_open(&c, d.socket);
+	conn_send_bytes(&c, out, n, &s.tty, 1);
+	expect(&c, ttylock_Envelope_welcome_tag, &welcome);
+	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, s.name);
 	conn_close(&c);
+	second_close(&s);
+}
 
-	conn_open(&c, d.socket); /* byte by byte, each pushed by the one before */
+static void a_descriptor_comes_with_the_first_byte_of_its_frame(void **state)
+{
+	struct second s = second_open();
+	uint8_t out[3 * FRAME_MAX];
+	ttylock_Envelope welcome;
+	struct conn c;
+	size_t at_open, n = three_frames(out, &at_open);
+
+	(void)state;
+	conn_open(&c, d.socket);
 	for (size_t i = 0; i < n; i++) {
-		conn_send_bytes(&c, out + i, 1, &tty2, i == at_open);
+		conn_send_bytes(&c, out + i, 1, &s.tty, i == at_open);
 		settle(&holder);
 	}
-	expect(&c, ttylock_Envelope_welcome_tag, &hello);
-	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, name);
+	expect(&c, ttylock_Envelope_welcome_tag, &welcome);
+	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, s.name);
 	conn_close(&c);
+	second_close(&s);
+}
 
-	/* A long write whose descriptor arrives before its frame, and at once the
-	 * next descriptor: the two must not be read together. */
-	greeted(&c);
+/* A long write whose descriptor arrives before its frame, and at once the next
+ * descriptor: the two must not be read together. */
+static void a_descriptor_comes_before_its_frame(void **state)
+{
+	ttylock_Envelope filler = envelope(ttylock_Envelope_terminal_state_tag);
+	ttylock_Envelope open = envelope(ttylock_Envelope_terminal_open_tag);
+	ttylock_Envelope lock = lock_request(1, 9);
+	struct second s = second_open();
 	uint8_t longer[5 * FRAME_MAX];
-	ttylock_Envelope state_frame = envelope(ttylock_Envelope_terminal_state_tag);
-	state_frame.body.terminal_state.saved.size = 192;
-	for (n = 0; n < FRAME_MAX;)
-		n += (size_t)frame_encode(&state_frame, longer + n, FRAME_MAX);
+	struct conn c;
+	size_t n = 0;
+
+	(void)state;
+	greeted(&c);
+	filler.body.terminal_state.saved.size = 192;
+	while (n < FRAME_MAX)
+		n += (size_t)frame_encode(&filler, longer + n, FRAME_MAX);
 	n += (size_t)frame_encode(&open, longer + n, FRAME_MAX);
-	int stopped;
-	kill(d.pid, SIGSTOP);
-	assert_int_equal(waitpid(d.pid, &stopped, WUNTRACED), d.pid);
-	conn_send_bytes(&c, longer, n, &tty2, 1);
+	daemon_stand_still();
+	conn_send_bytes(&c, longer, n, &s.tty, 1);
 	open.body.terminal_open.terminal = 1;
 	conn_send_fd(&c, &open, tty);
 	conn_send(&c, &lock);
 	kill(d.pid, SIGCONT);
-	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, name);
+	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, s.name);
 	conn_close(&c);
-	open.body.terminal_open.terminal = 0;
+	second_close(&s);
+}
 
-	/* Many in a row while the daemon stands: it must not read one
-	 * descriptor's bytes together with the next descriptor. */
+/* Many in a row while the daemon stands: it must not read one descriptor's bytes
+ * together with the next descriptor. */
+static void descriptors_in_a_row_are_kept_apart(void **state)
+{
+	ttylock_Envelope open = envelope(ttylock_Envelope_terminal_open_tag);
+	ttylock_Envelope lock = lock_request(1, 9), e;
+	struct second s = second_open();
+	struct conn c;
+
+	(void)state;
 	greeted(&c);
-	int status;
-	kill(d.pid, SIGSTOP);
-	assert_int_equal(waitpid(d.pid, &status, WUNTRACED), d.pid);
+	daemon_stand_still();
 	lock.body.lock_request.text[0] = '\0';
 	memset(lock.body.lock_request.text, 'x', 250);
 	for (int i = 0; i < 40; i++) {
 		lock.body.lock_request.request = 100 + (uint64_t)i;
 		lock.body.lock_request.terminal = 0;
 		lock.body.lock_request.task.id = (uint64_t)i;
-		assert_true(conn_send_fd(&c, &open, i % 2 ? tty2 : tty));
+		assert_true(conn_send_fd(&c, &open, i % 2 ? s.tty : tty));
 		assert_true(conn_send(&c, &lock));
 	}
 	kill(d.pid, SIGCONT);
 	for (int i = 0; i < 40; i++) {
-		ttylock_Envelope e;
-
 		expect(&c, ttylock_Envelope_lock_status_tag, &e);
 		assert_int_equal(e.body.lock_status.state,
 		    i == 1 ? ttylock_State_STATE_GRANTED : ttylock_State_STATE_QUEUED);
 		assert_int_equal(e.body.lock_status.position, i == 1 ? 0 : i / 2 + (i % 2 == 0));
 	}
 	conn_close(&c);
-	close(tty2);
-	close(m2);
+	second_close(&s);
 }
 
 static void no_terminal_is_refused(void **state)
@@ -688,7 +745,10 @@ int main(void)
 	    TEST(other_version_is_refused),
 	    TEST(cut_and_closed_changes_nothing),
 	    TEST(stray_descriptors_close),
-	    TEST(descriptors_find_their_frames),
+	    TEST(a_descriptor_comes_with_three_frames_in_one_write),
+	    TEST(a_descriptor_comes_with_the_first_byte_of_its_frame),
+	    TEST(a_descriptor_comes_before_its_frame),
+	    TEST(descriptors_in_a_row_are_kept_apart),
 	    TEST(no_terminal_is_refused),
 	    TEST(bad_fields_are_refused),
 	    TEST(dead_terminal_is_refused),

@@ -42,6 +42,89 @@ static void entry_fill(ttylock_Entry *e)
 	text_fill(e->terminal, sizeof(e->terminal));
 }
 
+static void largest_of_locks(ttylock_Envelope *e)
+{
+	switch (e->which_body) {
+	case ttylock_Envelope_lock_request_tag:
+		e->body.lock_request = (ttylock_LockRequest){.request = UINT64_MAX,
+		    .terminal = UINT32_MAX,
+		    .has_task = true,
+		    .task.id = UINT64_MAX,
+		    .reason = ttylock_Reason_REASON_COMMAND,
+		    .subject_pid = -1,
+		    .nonblock = true,
+		    .under.size = sizeof(e->body.lock_request.under.bytes)};
+		text_fill(e->body.lock_request.task.name, sizeof(e->body.lock_request.task.name));
+		text_fill(e->body.lock_request.text, sizeof(e->body.lock_request.text));
+		break;
+	case ttylock_Envelope_lock_status_tag:
+		e->body.lock_status = (ttylock_LockStatus){.request = UINT64_MAX,
+		    .id = UINT64_MAX,
+		    .state = ttylock_State_STATE_REFUSED,
+		    .position = UINT32_MAX,
+		    .waiters = UINT32_MAX,
+		    .code = ttylock_Code_ERROR_INVALID,
+		    .has_holder = true,
+		    .token.size = sizeof(e->body.lock_status.token.bytes),
+		    .saved.size = sizeof(e->body.lock_status.saved.bytes),
+		    .dirty = true};
+		entry_fill(&e->body.lock_status.holder);
+		text_fill(e->body.lock_status.terminal, sizeof(e->body.lock_status.terminal));
+		memset(e->body.lock_status.saved.bytes, 0xff, e->body.lock_status.saved.size);
+		break;
+	case ttylock_Envelope_lock_release_tag:
+		e->body.lock_release.request = UINT64_MAX;
+		break;
+	case ttylock_Envelope_lock_cancel_tag:
+		e->body.lock_cancel = (ttylock_LockCancel){UINT64_MAX, UINT64_MAX};
+		break;
+	case ttylock_Envelope_terminal_state_tag:
+		e->body.terminal_state.request = UINT64_MAX;
+		e->body.terminal_state.saved.size = sizeof(e->body.terminal_state.saved.bytes);
+		break;
+	case ttylock_Envelope_force_release_tag:
+		e->body.force_release.id = UINT64_MAX;
+		break;
+	}
+}
+
+static void largest_of_others(ttylock_Envelope *e)
+{
+	switch (e->which_body) {
+	case ttylock_Envelope_hello_tag:
+		e->body.hello = (ttylock_Hello){UINT32_MAX, UINT64_MAX};
+		break;
+	case ttylock_Envelope_welcome_tag:
+		e->body.welcome = (ttylock_Welcome){UINT32_MAX, -1, UINT64_MAX};
+		break;
+	case ttylock_Envelope_terminal_open_tag:
+		e->body.terminal_open.terminal = UINT32_MAX;
+		break;
+	case ttylock_Envelope_status_query_tag:
+		e->body.status_query = (ttylock_StatusQuery){UINT64_MAX, -1};
+		break;
+	case ttylock_Envelope_wait_idle_tag:
+		e->body.wait_idle = (ttylock_WaitIdle){UINT64_MAX, -1};
+		break;
+	case ttylock_Envelope_status_report_tag:
+		e->body.status_report.query = UINT64_MAX;
+		e->body.status_report.has_entry = true;
+		e->body.status_report.last = true;
+		entry_fill(&e->body.status_report.entry);
+		break;
+	case ttylock_Envelope_event_tag:
+		e->body.event.kind = ttylock_EventKind_EVENT_LOST;
+		e->body.event.has_entry = true;
+		entry_fill(&e->body.event.entry);
+		break;
+	case ttylock_Envelope_error_tag:
+		e->body.error.code = ttylock_Code_ERROR_INVALID;
+		e->body.error.ref = UINT64_MAX;
+		text_fill(e->body.error.text, sizeof(e->body.error.text));
+		break;
+	}
+}
+
 /* The largest message of each kind. */
 static ttylock_Envelope largest(pb_size_t kind)
 {
@@ -49,79 +132,8 @@ static ttylock_Envelope largest(pb_size_t kind)
 
 	memset(&e, 0, sizeof(e));
 	e.which_body = kind;
-	switch (kind) {
-	case ttylock_Envelope_hello_tag:
-		e.body.hello = (ttylock_Hello){UINT32_MAX, UINT64_MAX};
-		break;
-	case ttylock_Envelope_welcome_tag:
-		e.body.welcome = (ttylock_Welcome){UINT32_MAX, -1, UINT64_MAX};
-		break;
-	case ttylock_Envelope_terminal_open_tag:
-		e.body.terminal_open.terminal = UINT32_MAX;
-		break;
-	case ttylock_Envelope_lock_request_tag:
-		e.body.lock_request = (ttylock_LockRequest){.request = UINT64_MAX,
-		    .terminal = UINT32_MAX,
-		    .has_task = true,
-		    .task.id = UINT64_MAX,
-		    .reason = ttylock_Reason_REASON_COMMAND,
-		    .subject_pid = -1,
-		    .nonblock = true,
-		    .under.size = sizeof(e.body.lock_request.under.bytes)};
-		text_fill(e.body.lock_request.task.name, sizeof(e.body.lock_request.task.name));
-		text_fill(e.body.lock_request.text, sizeof(e.body.lock_request.text));
-		break;
-	case ttylock_Envelope_lock_status_tag:
-		e.body.lock_status = (ttylock_LockStatus){.request = UINT64_MAX,
-		    .id = UINT64_MAX,
-		    .state = ttylock_State_STATE_REFUSED,
-		    .position = UINT32_MAX,
-		    .waiters = UINT32_MAX,
-		    .code = ttylock_Code_ERROR_INVALID,
-		    .has_holder = true,
-		    .token.size = sizeof(e.body.lock_status.token.bytes),
-		    .saved.size = sizeof(e.body.lock_status.saved.bytes),
-		    .dirty = true};
-		entry_fill(&e.body.lock_status.holder);
-		text_fill(e.body.lock_status.terminal, sizeof(e.body.lock_status.terminal));
-		memset(e.body.lock_status.saved.bytes, 0xff, e.body.lock_status.saved.size);
-		break;
-	case ttylock_Envelope_lock_release_tag:
-		e.body.lock_release.request = UINT64_MAX;
-		break;
-	case ttylock_Envelope_lock_cancel_tag:
-		e.body.lock_cancel = (ttylock_LockCancel){UINT64_MAX, UINT64_MAX};
-		break;
-	case ttylock_Envelope_terminal_state_tag:
-		e.body.terminal_state.request = UINT64_MAX;
-		e.body.terminal_state.saved.size = sizeof(e.body.terminal_state.saved.bytes);
-		break;
-	case ttylock_Envelope_status_query_tag:
-		e.body.status_query = (ttylock_StatusQuery){UINT64_MAX, -1};
-		break;
-	case ttylock_Envelope_wait_idle_tag:
-		e.body.wait_idle = (ttylock_WaitIdle){UINT64_MAX, -1};
-		break;
-	case ttylock_Envelope_status_report_tag:
-		e.body.status_report.query = UINT64_MAX;
-		e.body.status_report.has_entry = true;
-		e.body.status_report.last = true;
-		entry_fill(&e.body.status_report.entry);
-		break;
-	case ttylock_Envelope_event_tag:
-		e.body.event.kind = ttylock_EventKind_EVENT_LOST;
-		e.body.event.has_entry = true;
-		entry_fill(&e.body.event.entry);
-		break;
-	case ttylock_Envelope_force_release_tag:
-		e.body.force_release.id = UINT64_MAX;
-		break;
-	case ttylock_Envelope_error_tag:
-		e.body.error.code = ttylock_Code_ERROR_INVALID;
-		e.body.error.ref = UINT64_MAX;
-		text_fill(e.body.error.text, sizeof(e.body.error.text));
-		break;
-	}
+	largest_of_locks(&e);
+	largest_of_others(&e);
 	return e;
 }
 
