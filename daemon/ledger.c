@@ -6,7 +6,7 @@
 
 #include "ledger_entries.h"
 
-static struct ledger_request *request_at(const struct ledger *l, uint32_t entry)
+static struct ledger_entry *request_at(const struct ledger *l, uint32_t entry)
 {
 	return ledger_map_entry(&l->map, LEDGER_REQUESTS, entry);
 }
@@ -42,6 +42,11 @@ static void publish(uint32_t *state, uint32_t value)
 
 /* --- entries that are free --------------------------------------------- */
 
+static bool is_free(const struct ledger *l, enum ledger_array array, uint32_t entry)
+{
+	return array == LEDGER_BLOCKS ? !l->tailed[entry] : !*entry_state(l, array, entry);
+}
+
 int entries_fill(struct ledger *l, enum ledger_array array)
 {
 	struct pool *p = &l->pool[array];
@@ -51,9 +56,11 @@ int entries_fill(struct ledger *l, enum ledger_array array)
 	if (!grown && count)
 		return -ENOMEM;
 	p->free = grown;
+	if (array == LEDGER_BLOCKS && tails_know(l) < 0)
+		return -ENOMEM;
 	/* The lowest last: it is taken first. */
 	for (uint32_t entry = count; entry-- > p->count;) {
-		if (!*entry_state(l, array, entry))
+		if (is_free(l, array, entry))
 			p->free[p->free_count++] = entry;
 	}
 	p->count = count;
@@ -67,24 +74,26 @@ static int pool_extend(struct ledger *l, enum ledger_array array)
 	return rc < 0 ? rc : entries_fill(l, array);
 }
 
-static bool entry_reserve(struct ledger *l, enum ledger_array array)
+bool entries_reserve(struct ledger *l, enum ledger_array array, uint32_t n)
 {
-	return l->pool[array].free_count > 0 ||
-	       (pool_extend(l, array) == 0 && l->pool[array].free_count > 0);
+	while (l->pool[array].free_count < n) {
+		if (pool_extend(l, array) < 0)
+			return false;
+	}
+	return true;
 }
 
 uint32_t entry_take(struct ledger *l, enum ledger_array array)
 {
 	struct pool *p = &l->pool[array];
 
-	return entry_reserve(l, array) ? p->free[--p->free_count] : LEDGER_NONE;
+	return entries_reserve(l, array, 1) ? p->free[--p->free_count] : LEDGER_NONE;
 }
 
-static void entry_give(struct ledger *l, enum ledger_array array, uint32_t entry)
+void entry_give(struct ledger *l, enum ledger_array array, uint32_t entry)
 {
 	struct pool *p = &l->pool[array];
 
-	publish(entry_state(l, array, entry), 0);
 	p->free[p->free_count++] = entry;
 }
 
@@ -136,9 +145,27 @@ static void left_mend(struct ledger_left *left)
 		left->saved_size = 0;
 }
 
+void entry_read(
+    const struct ledger *l, enum ledger_array array, uint32_t entry, void *to, size_t size)
+{
+	size_t theirs = ledger_map_stride(&l->map, array), both = size < theirs ? size : theirs;
+
+	memcpy(to, ledger_map_entry(&l->map, array, entry), both);
+	memset((char *)to + both, 0, size - both);
+}
+
 bool ledger_get_request(const struct ledger *l, uint32_t entry, struct ledger_request *out)
 {
-	*out = *request_at(l, entry);
+	struct ledger_entry e;
+
+	if (ledger_map_version(&l->map) == 1) {
+		entry_read(l, LEDGER_REQUESTS, entry, out, sizeof(*out));
+	} else {
+		*out = (struct ledger_request){0};
+		entry_read(l, LEDGER_REQUESTS, entry, &e, sizeof(e));
+		memcpy(out, &e, offsetof(struct ledger_entry, tail));
+		tail_read(l, &e.tail, out);
+	}
 	if (!out->state)
 		return false;
 	END_STRING(out->task_name);
@@ -172,7 +199,8 @@ bool ledger_get_terminal(const struct ledger *l, uint32_t entry, struct ledger_t
 
 bool ledger_reserve(struct ledger *l)
 {
-	return entry_reserve(l, LEDGER_REQUESTS);
+	return entries_reserve(l, LEDGER_REQUESTS, 1) &&
+	       entries_reserve(l, LEDGER_BLOCKS, LEDGER_TAIL_BLOCKS);
 }
 
 uint32_t ledger_add(struct ledger *l, const struct ledger_request *r)
@@ -181,12 +209,16 @@ uint32_t ledger_add(struct ledger *l, const struct ledger_request *r)
 	if (entry == LEDGER_NONE)
 		return LEDGER_NONE;
 
-	struct ledger_request *at = request_at(l, entry);
+	struct ledger_entry *at = request_at(l, entry);
+	if (!tail_write(l, r, &at->tail)) {
+		entry_give(l, LEDGER_REQUESTS, entry);
+		return LEDGER_NONE;
+	}
 	struct ledger_hold *h = hold_at(l, entry);
 	if (h && h->used)
 		*h = (struct ledger_hold){0};
 	memcpy((char *)at + sizeof(at->state), (const char *)r + sizeof(r->state),
-	    sizeof(*at) - sizeof(at->state));
+	    offsetof(struct ledger_entry, tail) - sizeof(at->state));
 	if (r->id > *ledger_map_last_id(&l->map))
 		*ledger_map_last_id(&l->map) = r->id;
 	publish(&at->state, LEDGER_QUEUED);
@@ -245,6 +277,8 @@ void ledger_set_left(struct ledger *l, uint32_t entry, const struct ledger_left 
 
 void ledger_end(struct ledger *l, uint32_t entry)
 {
+	publish(&request_at(l, entry)->state, LEDGER_FREE);
+	tail_give(l, &request_at(l, entry)->tail);
 	entry_give(l, LEDGER_REQUESTS, entry);
 }
 
@@ -268,5 +302,6 @@ void ledger_set_terminal_left(struct ledger *l, uint32_t entry, const struct led
 
 void ledger_end_terminal(struct ledger *l, uint32_t entry)
 {
+	publish(&terminal_at(l, entry)->used, 0);
 	entry_give(l, LEDGER_TERMINALS, entry);
 }

@@ -6,10 +6,13 @@
  * state says so; whoever grants must have written so before anybody is told.
  * Knows nothing of the lock table, and judges nothing.
  *
- * Layout. A header that tells where the three arrays lie and how long an entry is.
- * A later version may only append to an entry, so that each version reads what it
- * knows of the other's, and finds zeroes for what the other did not know. Only valid
- * for the boot and the pid namespace in which it was written.
+ * Layout. A header that tells where the arrays lie and how long an entry is: of
+ * terminals, of requests, of what holders have, and of the blocks in which each
+ * request's tail lies (ledger_tail.h), which is as long as its texts are. A later
+ * version may only append to an entry and to a tail, so that each version reads what
+ * it knows of the other's, and finds zeroes for what the other did not know. Only
+ * valid for the boot and the pid namespace in which it was written. Version 1, which
+ * had no tails but room for the longest, is read, too.
  */
 #ifndef TTYLOCK_LEDGER_H
 #define TTYLOCK_LEDGER_H
@@ -33,22 +36,26 @@ enum ledger_state {
 	LEDGER_GRANTED, /* may have been told so */
 };
 
+/* What of a request has its place in the entry; the state comes first. */
+#define LEDGER_HEAD                                                                                \
+	uint32_t state; /* the rest counts while it is not LEDGER_FREE */                          \
+	uint32_t uid;                                                                              \
+	int32_t pid, subject_pid;                                                                  \
+	uint32_t reason, lineage_count;                                                            \
+	uint64_t id, caller, tree, process, terminal;                                              \
+	uint64_t asked;		 /* CLOCK_MONOTONIC, ms */                                         \
+	uint64_t granted, under; /* as in restore.h, with rank */                                  \
+	int64_t rank;                                                                              \
+	uint64_t asked_under; /* the id of the grant */                                            \
+	uint64_t task_id;                                                                          \
+	uint8_t token[16]
+
 struct ledger_request {
-	uint32_t state; /* the rest counts while it is not LEDGER_FREE */
-	uint32_t uid;
-	int32_t pid, subject_pid;
-	uint32_t reason, lineage_count;
-	uint64_t id, caller, tree, process, terminal;
-	uint64_t asked;		 /* CLOCK_MONOTONIC, ms */
-	uint64_t granted, under; /* as in restore.h, with rank */
-	int64_t rank;
-	uint64_t asked_under; /* the id of the grant */
-	uint64_t task_id;
-	uint8_t token[16];
+	LEDGER_HEAD;
+	/* The tail. */
 	char task_name[64]; /* as it was sent; the others are cleaned */
 	char text[256], comm[32], subject_comm[32];
 	int32_t lineage[LEDGER_LINEAGE];
-	LEDGER_LATER
 };
 
 /* What dead holders left on a level. */

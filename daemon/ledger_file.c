@@ -16,9 +16,9 @@
 static struct ledger_limits limits_of(uint32_t requests_max, uint32_t terminals_max)
 {
 	return (struct ledger_limits){
-	    .max = {terminals_max, requests_max, requests_max},
-	    .stride = {sizeof(struct ledger_terminal), sizeof(struct ledger_request),
-		sizeof(struct ledger_hold)},
+	    .max = {terminals_max, requests_max, requests_max, requests_max * LEDGER_TAIL_BLOCKS},
+	    .stride = {sizeof(struct ledger_terminal), sizeof(struct ledger_entry),
+		sizeof(struct ledger_hold), sizeof(struct ledger_block)},
 	};
 }
 
@@ -65,31 +65,35 @@ struct ledger *ledger_new(uint32_t requests_max, uint32_t terminals_max)
 	return ledger_make(memory_open(), &limits);
 }
 
-/* What both know of an entry. */
-static void entry_copy(struct ledger *to, uint32_t entry, const struct ledger *from, uint32_t old,
-    enum ledger_array array)
+static int terminals_copy(struct ledger *to, const struct ledger *from)
 {
-	size_t ours = ledger_map_stride(&to->map, array);
-	size_t theirs = ledger_map_stride(&from->map, array);
-
-	memcpy(ledger_map_entry(&to->map, array, entry), ledger_map_entry(&from->map, array, old),
-	    ours < theirs ? ours : theirs);
-}
-
-static int array_copy(struct ledger *to, const struct ledger *from, enum ledger_array array)
-{
-	for (uint32_t old = 0; old < ledger_map_count(&from->map, array); old++) {
-		if (!*entry_state(from, array, old))
+	for (uint32_t old = 0; old < ledger_terminals(from); old++) {
+		if (!*entry_state(from, LEDGER_TERMINALS, old))
 			continue;
-		uint32_t entry = entry_take(to, array);
+		uint32_t entry = entry_take(to, LEDGER_TERMINALS);
 		if (entry == LEDGER_NONE)
 			return -ENOSPC;
-		entry_copy(to, entry, from, old, array);
-		if (array != LEDGER_REQUESTS || !hold_at(from, old))
+		entry_read(from, LEDGER_TERMINALS, old,
+		    ledger_map_entry(&to->map, LEDGER_TERMINALS, entry),
+		    sizeof(struct ledger_terminal));
+	}
+	return 0;
+}
+
+static int requests_copy(struct ledger *to, const struct ledger *from)
+{
+	struct ledger_request r;
+
+	for (uint32_t old = 0; old < ledger_requests(from); old++) {
+		if (!ledger_get_request(from, old, &r))
 			continue;
-		if (!hold_get(to, entry))
+		uint32_t entry = ledger_add(to, &r);
+		if (entry == LEDGER_NONE || (hold_at(from, old) && !hold_get(to, entry)))
 			return -ENOSPC;
-		entry_copy(to, entry, from, old, LEDGER_HOLDS);
+		if (hold_at(from, old))
+			entry_read(from, LEDGER_HOLDS, old, hold_at(to, entry),
+			    sizeof(struct ledger_hold));
+		*entry_state(to, LEDGER_REQUESTS, entry) = r.state; /* be it one we do not know */
 	}
 	return 0;
 }
@@ -102,9 +106,9 @@ static struct ledger *ledger_convert(
 	if (!l)
 		return NULL;
 
-	int rc = array_copy(l, old, LEDGER_TERMINALS);
+	int rc = terminals_copy(l, old);
 	if (rc == 0)
-		rc = array_copy(l, old, LEDGER_REQUESTS);
+		rc = requests_copy(l, old);
 	*ledger_map_last_id(&l->map) = *ledger_map_last_id(&old->map);
 	l->converted = true;
 	return rc < 0 ? fail(l, rc) : l;
@@ -124,6 +128,8 @@ static struct ledger *ledger_read(int fd, const struct ledger_limits *limits)
 		rc = entries_fill(l, LEDGER_TERMINALS);
 		if (rc == 0)
 			rc = entries_fill(l, LEDGER_REQUESTS);
+		if (rc == 0)
+			rc = entries_fill(l, LEDGER_BLOCKS);
 	}
 	return rc < 0 ? fail(l, rc) : l;
 }
@@ -201,7 +207,8 @@ void ledger_free(struct ledger *l)
 	if (!l)
 		return;
 	ledger_map_close(&l->map);
-	free(l->pool[LEDGER_TERMINALS].free);
-	free(l->pool[LEDGER_REQUESTS].free);
+	for (int i = 0; i < LEDGER_ARRAYS; i++)
+		free(l->pool[i].free);
+	free(l->tailed);
 	free(l);
 }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define MAGIC	  "ttylock\n"
-#define VERSION	  1
+#define VERSION	  2
 #define PAGE_SIZE 4096
 /* So many entries get their memory together. */
 #define CHUNK 64
@@ -66,6 +66,11 @@ static size_t size_of(const struct header *h)
 	return last->offset + (size_t)last->max * last->stride;
 }
 
+static int arrays_of(const struct header *h)
+{
+	return h->version == 1 ? LEDGER_BLOCKS : LEDGER_ARRAYS;
+}
+
 /* 0; -EILSEQ; -ESTALE. Whatever passes can be walked through without leaving it. */
 static int header_check(const struct header *h, size_t size)
 {
@@ -73,12 +78,13 @@ static int header_check(const struct header *h, size_t size)
 	struct header ours;
 	uint64_t end = sizeof(*h);
 
-	if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 || h->version != VERSION)
+	if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 || h->version < 1 ||
+	    h->version > VERSION)
 		return -EILSEQ;
 	header_fill(&ours, &none);
 	if (!sd_id128_equal(h->boot, ours.boot) || h->pid_namespace != ours.pid_namespace)
 		return -ESTALE;
-	for (int i = 0; i < LEDGER_ARRAYS; i++) {
+	for (int i = 0; i < arrays_of(h); i++) {
 		const struct extent *x = &h->array[i];
 
 		if (x->offset < end || x->offset > size || x->offset % 8 || x->stride % 8 ||
@@ -136,8 +142,15 @@ void ledger_map_close(struct ledger_map *m)
 	*m = (struct ledger_map){.fd = -1};
 }
 
+uint32_t ledger_map_version(const struct ledger_map *m)
+{
+	return header_of(m)->version;
+}
+
 bool ledger_map_fits(const struct ledger_map *m, const struct ledger_limits *limits)
 {
+	if (header_of(m)->version != VERSION)
+		return false;
 	for (int i = 0; i < LEDGER_ARRAYS; i++) {
 		const struct extent *x = &header_of(m)->array[i];
 
@@ -149,7 +162,9 @@ bool ledger_map_fits(const struct ledger_map *m, const struct ledger_limits *lim
 
 uint32_t ledger_map_count(const struct ledger_map *m, enum ledger_array array)
 {
-	return header_of(m)->array[array].count;
+	const struct header *h = header_of(m);
+
+	return (int)array < arrays_of(h) ? h->array[array].count : 0;
 }
 
 uint32_t ledger_map_stride(const struct ledger_map *m, enum ledger_array array)

@@ -1,5 +1,5 @@
-/* ledger_map: the ledger's file: a header that tells where three arrays lie, mapped
- * and shared. For ledger.c alone.
+/* ledger_map: the ledger's file: a header that tells where its arrays lie, mapped
+ * and shared. For the ledger alone.
  *
  * Reads nothing outside the file whatever it contains, and writes to no page that
  * has no memory yet: that would be SIGBUS.
@@ -11,7 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum ledger_array { LEDGER_TERMINALS, LEDGER_REQUESTS, LEDGER_HOLDS, LEDGER_ARRAYS };
+enum ledger_array {
+	LEDGER_TERMINALS,
+	LEDGER_REQUESTS,
+	LEDGER_HOLDS,
+	LEDGER_BLOCKS, /* since version 2 */
+	LEDGER_ARRAYS
+};
 
 struct ledger_map {
 	int fd; // owns
@@ -30,6 +36,8 @@ int ledger_map_format(struct ledger_map *m, int fd, const struct ledger_limits *
 int ledger_map_read(struct ledger_map *m, int fd);
 void ledger_map_close(struct ledger_map *m);
 
+/* Of its layout, from 1. */
+uint32_t ledger_map_version(const struct ledger_map *m);
 /* Whether it is laid out as we would do it. */
 bool ledger_map_fits(const struct ledger_map *m, const struct ledger_limits *limits);
 

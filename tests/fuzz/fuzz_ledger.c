@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../../daemon/ledger.h"
+#include "../../daemon/ledger_map.h"
 #include "bytes.h"
 
 enum { REQUESTS = 40, TERMINALS = 20 };
@@ -29,8 +30,15 @@ static struct ledger *written(void)
 	check(l != NULL);
 	ledger_add_terminal(l, &t);
 	for (uint64_t i = 1; i <= 3; i++) {
-		struct ledger_request r = {.id = i, .caller = i, .process = i, .terminal = 1};
+		struct ledger_request r = {.id = i,
+		    .caller = i,
+		    .process = i,
+		    .terminal = 1,
+		    .lineage_count = 3,
+		    .lineage = {7, 2, 1},
+		    .comm = "comm"};
 
+		memset(r.text, 'a', i * 80);
 		check(ledger_reserve(l));
 		uint32_t entry = ledger_add(l, &r);
 		check(entry != LEDGER_NONE);
@@ -43,6 +51,16 @@ static struct ledger *written(void)
 	return l;
 }
 
+/* Where what matters most is, but for the header: the requests' entries and tails. */
+static off_t start_of(int fd, uint8_t how)
+{
+	uint64_t offset = 0;
+	off_t array = how & 8 ? LEDGER_BLOCKS : LEDGER_REQUESTS;
+
+	check(pread(fd, &offset, sizeof(offset), 48 + 24 * array) == sizeof(offset));
+	return (off_t)offset;
+}
+
 /* Three bytes for each change: where, and what. */
 static int spoilt(struct ledger *l, struct bytes *b)
 {
@@ -51,13 +69,15 @@ static int spoilt(struct ledger *l, struct bytes *b)
 
 	check(fd >= 0 && fstat(fd, &st) == 0);
 	uint8_t how = bytes_take(b);
+	off_t start = how & 4 && !(how & 2) ? start_of(fd, how) : 0;
 	while (b->at < b->size) {
 		off_t at = bytes_take(b);
 
 		at = (at << 8 | bytes_take(b)) % st.st_size;
-		/* Most of what matters is in front. */
 		if (how & 1)
-			at %= 256;
+			at = start + at % 256;
+		else if (start)
+			at = start + at % 1024;
 		uint8_t byte = bytes_take(b);
 		check(pwrite(fd, &byte, 1, at) == 1);
 	}

@@ -1,4 +1,4 @@
-/* links: daemon/ledger.o daemon/ledger_file.o daemon/ledger_map.o -lsystemd */
+/* links: daemon/ledger.o daemon/ledger_file.o daemon/ledger_map.o daemon/ledger_tail.o -lsystemd */
 /* What the daemon writes for its successor: kept through death at any moment, read
  * from versions before and after, and harmless whatever it contains. */
 #include <setjmp.h>
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/ledger.h"
-#include "daemon/ledger_map.h"
+#include "daemon/ledger_entries.h"
 
 enum { REQUESTS = 200, TERMINALS = 70 };
 
@@ -73,7 +73,12 @@ static struct ledger_request request(uint64_t id)
 	    .lineage = {4711, 1},
 	};
 
-	snprintf(r.text, sizeof(r.text), "request %llu", (unsigned long long)id);
+	/* Of several blocks. */
+	snprintf(
+	    r.text, sizeof(r.text), "request %0*llu", 70 + (int)id % 70, (unsigned long long)id);
+	snprintf(r.task_name, sizeof(r.task_name), "task %llu", (unsigned long long)id);
+	strcpy(r.comm, "comm");
+	strcpy(r.subject_comm, "subject");
 	return r;
 }
 
@@ -196,14 +201,46 @@ static void is_full_at_its_limits(void **state)
 	ledger_free(l);
 }
 
-/* Writes a ledger as a version would whose entries are longer or shorter. */
+/* As it lies in the file, but for its state: its tail in three blocks from `block` on. */
+static void entry_make(const struct ledger_map *m, const struct ledger_request *r, uint32_t block,
+    struct ledger_entry *e)
+{
+	char tail[512];
+	size_t n =
+	    (size_t)sprintf(tail, "%s%s%s%s", r->task_name, r->text, r->comm, r->subject_comm);
+
+	memcpy(tail + n, r->lineage, r->lineage_count * 4);
+	memset(tail + n + r->lineage_count * 4, 0xee, 60);
+	memcpy(e, r, offsetof(struct ledger_entry, tail));
+	e->tail = (struct ledger_tail){
+	    .first = block + 2,
+	    .task_name = (uint8_t)strlen(r->task_name),
+	    .text = (uint8_t)strlen(r->text),
+	    .comm = (uint8_t)strlen(r->comm),
+	    .subject_comm = (uint8_t)strlen(r->subject_comm),
+	};
+	for (uint32_t i = 0; i < 3; i++) {
+		struct ledger_block *b = ledger_map_entry(m, LEDGER_BLOCKS, block + 2 - i);
+
+		b->next = i == 2 ? LEDGER_NONE : block + 1 - i;
+		memcpy(b->bytes, tail + 60 * i, 60);
+	}
+}
+
+/* Writes a ledger as a version would whose entries are longer or shorter; FIRST: as
+ * version 1, where the tail has its place in the entry. */
+enum { FIRST = 1000 };
+
 static void write_version(int fd, int32_t change, uint32_t requests_max)
 {
+	bool first = change == FIRST;
+	uint32_t more = first ? 0 : (uint32_t)change;
+	uint32_t version = 1;
 	struct ledger_limits limits = {
-	    .max = {TERMINALS, requests_max, requests_max},
-	    .stride = {sizeof(struct ledger_terminal) + (uint32_t)change,
-		sizeof(struct ledger_request) + (uint32_t)change,
-		sizeof(struct ledger_hold) + (uint32_t)change},
+	    .max = {TERMINALS, requests_max, requests_max, requests_max},
+	    .stride = {sizeof(struct ledger_terminal) + more,
+		first ? sizeof(struct ledger_request) : sizeof(struct ledger_entry) + more,
+		sizeof(struct ledger_hold) + more, sizeof(struct ledger_block)},
 	};
 	struct ledger_map m;
 
@@ -212,15 +249,22 @@ static void write_version(int fd, int32_t change, uint32_t requests_max)
 		assert_int_equal(ledger_map_extend(&m, a), 0);
 	for (uint32_t i = 0; i < 3; i++) {
 		struct ledger_request r = request(i + 1);
+		struct ledger_entry e;
 		unsigned char *at = ledger_map_entry(&m, LEDGER_REQUESTS, 2 * i);
 
 		memset(at, 0xee, limits.stride[LEDGER_REQUESTS]);
 		r.state = LEDGER_GRANTED;
-		memcpy(at, &r, change < 0 ? sizeof(r) - (size_t)-change : sizeof(r));
+		entry_make(&m, &r, 5 + 3 * i, &e);
+		if (first)
+			memcpy(at, &r, sizeof(r));
+		else
+			memcpy(at, &e, change < 0 ? limits.stride[LEDGER_REQUESTS] : sizeof(e));
 		struct ledger_hold hold = {.used = 1, .saved_size = i, .saved = "xyz"};
 		memcpy(ledger_map_entry(&m, LEDGER_HOLDS, 2 * i), &hold, 64);
 	}
 	*ledger_map_last_id(&m) = 44;
+	if (first)
+		assert_int_equal(pwrite(m.fd, &version, sizeof(version), 8), sizeof(version));
 	ledger_map_close(&m);
 }
 
@@ -238,8 +282,9 @@ static void check_version(struct ledger *l, bool shorter)
 		uint32_t entry = find(l, i + 1, &got);
 
 		want.state = LEDGER_GRANTED;
-		if (shorter)
-			memset(&want.lineage[LEDGER_LINEAGE - 4], 0, 16);
+		if (shorter) /* it knows of no tails */
+			memset(want.task_name, 0,
+			    sizeof(want) - offsetof(struct ledger_request, task_name));
 		assert_memory_equal(&got, &want, sizeof(want));
 		ledger_get_hold(l, entry, &hold);
 		assert_int_equal(hold.saved_size, i);
@@ -253,7 +298,8 @@ static void reads_other_versions(void **state)
 	static const struct {
 		int32_t change;
 		uint32_t requests_max;
-	} cases[] = {{64, REQUESTS}, {-16, REQUESTS}, {64, 1000}, {-16, 64}, {0, 300}};
+	} cases[] = {{64, REQUESTS}, {-8, REQUESTS}, {64, 1000}, {-8, 64}, {0, 300},
+	    {FIRST, REQUESTS}, {FIRST, 64}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -280,7 +326,7 @@ static void survives_any_header(void **state)
 {
 	struct ledger *l = opened(0);
 	struct ledger_request r = request(1);
-	unsigned char header[256];
+	unsigned char header[160];
 	int refused = 0;
 
 	(void)state;
@@ -325,18 +371,95 @@ static void mends_what_could_mislead(void **state)
 
 	(void)state;
 	assert_ptr_not_equal(map, MAP_FAILED);
-	struct ledger_request *raw = memmem(map, 1 << 20, &(uint64_t){7}, 8) /* .process */;
+	struct ledger_entry *raw = memmem(map, 1 << 20, &(uint64_t){7}, 8) /* .process */;
 	assert_non_null(raw);
-	raw = (struct ledger_request *)((char *)raw - offsetof(struct ledger_request, process));
-	memset(raw->text, 'x', sizeof(raw->text));
+	raw = (struct ledger_entry *)((char *)raw - offsetof(struct ledger_entry, process));
+	memset(&raw->tail.task_name, 0xff, 4);
+	/* A chain that never ends. */
+	struct ledger_block *block = memmem(map, 1 << 20, "task 1request", 13);
+	assert_non_null(block);
+	block = (struct ledger_block *)((char *)block - offsetof(struct ledger_block, bytes));
+	memset(block->bytes, 'x', sizeof(block->bytes));
+	block->next = raw->tail.first;
 	raw->lineage_count = UINT32_MAX;
 	ledger_save(l, entry, "s", 1);
 	munmap(map, 1 << 20);
 	assert_true(ledger_get_request(l, entry, &got));
+	assert_int_equal(strlen(got.task_name), sizeof(got.task_name) - 1);
 	assert_int_equal(strlen(got.text), sizeof(got.text) - 1);
+	assert_int_equal(strlen(got.comm), sizeof(got.comm) - 1);
 	assert_int_equal(got.lineage_count, LEDGER_LINEAGE);
 	ledger_get_hold(l, entry, &hold);
 	assert_int_equal(hold.saved_size, 1);
+	ledger_free(l);
+}
+
+static struct ledger_request longest(uint64_t id)
+{
+	struct ledger_request r = {.id = id, .lineage_count = LEDGER_LINEAGE};
+
+	memset(r.task_name, 'n', sizeof(r.task_name) - 1);
+	memset(r.text, 'a' + (int)(id % 26), sizeof(r.text) - 1);
+	memset(r.comm, 'c', sizeof(r.comm) - 1);
+	memset(r.subject_comm, 's', sizeof(r.subject_comm) - 1);
+	for (int i = 0; i < LEDGER_LINEAGE; i++)
+		r.lineage[i] = i * (int)id;
+	return r;
+}
+
+/* Whatever their lengths, the blocks of one are nobody else's, and are there again
+ * once it has ended: or there were none left at some time. */
+static void tails_do_not_mix(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_request got;
+	uint32_t entry[REQUESTS];
+
+	(void)state;
+	for (uint64_t round = 0; round < 5; round++) {
+		for (uint64_t i = 0; i < REQUESTS; i++) {
+			uint64_t id = round * REQUESTS + i + 1;
+			struct ledger_request r =
+			    id % 3 ? longest(id) : (struct ledger_request){.id = id};
+
+			assert_true(ledger_reserve(l));
+			entry[i] = ledger_add(l, &r);
+			assert_true(entry[i] != LEDGER_NONE);
+		}
+		if (round == 2)
+			l = reopened(l);
+		for (uint64_t i = 0; i < REQUESTS; i++) {
+			uint64_t id = round * REQUESTS + i + 1;
+			struct ledger_request r =
+			    id % 3 ? longest(id) : (struct ledger_request){.id = id};
+
+			r.state = LEDGER_QUEUED;
+			assert_true(ledger_get_request(l, entry[i], &got));
+			assert_memory_equal(&got, &r, sizeof(r));
+		}
+		for (uint64_t i = 0; i < REQUESTS; i++)
+			ledger_end(l, entry[(i * 7 + round) % REQUESTS]);
+		assert_int_equal(l->pool[LEDGER_BLOCKS].free_count, l->pool[LEDGER_BLOCKS].count);
+	}
+	ledger_free(l);
+}
+
+/* Two that say that one block is theirs, as only a spoilt ledger has it: it is free
+ * once, however often it is given. */
+static void block_of_two_is_free_once(void **state)
+{
+	struct ledger *l = opened(0);
+	struct ledger_request r = request(1);
+	uint32_t one = ledger_add(l, &r), two = ledger_add(l, &r);
+	struct ledger_entry *e = ledger_map_entry(&l->map, LEDGER_REQUESTS, one);
+	const struct ledger_entry *f = ledger_map_entry(&l->map, LEDGER_REQUESTS, two);
+
+	(void)state;
+	e->tail.first = f->tail.first;
+	l = reopened(l);
+	ledger_end(l, one);
+	ledger_end(l, two);
+	assert_int_equal(l->pool[LEDGER_BLOCKS].free_count, l->pool[LEDGER_BLOCKS].count);
 	ledger_free(l);
 }
 
@@ -377,6 +500,8 @@ static void check_sense(const struct ledger *l)
 			continue;
 		struct ledger_request want = request(got.id);
 		assert_string_equal(got.text, want.text);
+		assert_string_equal(got.subject_comm, want.subject_comm);
+		assert_memory_equal(got.lineage, want.lineage, sizeof(want.lineage));
 		assert_int_equal(got.process, want.process);
 		assert_true(got.state == LEDGER_QUEUED || got.granted == got.id);
 		assert_true(ledger_last_id(l) >= got.id);
@@ -453,6 +578,8 @@ int main(void)
 	    TEST(reads_other_versions),
 	    TEST(survives_any_header),
 	    TEST(mends_what_could_mislead),
+	    TEST(tails_do_not_mix),
+	    TEST(block_of_two_is_free_once),
 	    TEST(trusts_nobody_elses_file),
 	    TEST(death_at_any_store),
 	};
