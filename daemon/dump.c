@@ -66,8 +66,9 @@ static void log_request(const struct broker *b, const struct locktable_view *vie
 		 "%llu s: %s",
 	    k->terminal->proof.path, (unsigned long long)view->request, place,
 	    (int)k->caller->cred.pid, k->caller->cred.comm, (unsigned)k->caller->cred.uid,
-	    k->task_name, (unsigned long long)k->task_id, (int)k->subject_pid, k->subject_comm,
-	    (unsigned long long)(broker_now() - k->asked) / 1000, k->text);
+	    ticket_task_name(k), (unsigned long long)k->task_id, (int)k->subject_pid,
+	    ticket_subject_comm(k), (unsigned long long)(broker_now() - k->asked) / 1000,
+	    ticket_text(k));
 }
 
 static void log_table(const struct dump *d)

@@ -42,9 +42,9 @@ void persist_asked(struct broker *b, struct ticket *k, const char *raw_name)
 	    .task_id = k->task_id,
 	};
 	COPY(r.token, k->token);
-	COPY(r.text, k->text);
+	TICKET_COPY(r.text, text, k);
 	COPY(r.comm, c->cred.comm);
-	COPY(r.subject_comm, k->subject_comm);
+	TICKET_COPY(r.subject_comm, subject_comm, k);
 	strncpy(r.task_name, raw_name, sizeof(r.task_name) - 1);
 	while (r.lineage_count < LEDGER_LINEAGE && r.lineage_count < k->lineage->count) {
 		r.lineage[r.lineage_count] = k->lineage->pids[r.lineage_count];

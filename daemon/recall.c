@@ -104,8 +104,13 @@ static bool ticket_restore(
     struct broker *b, struct caller *c, struct terminal *term, const struct entry *e)
 {
 	const struct ledger_request *r = &e->request;
-	struct ticket *k = ticket_new(&b->tickets);
+	struct ticket_texts texts;
 
+	text_clean(texts.task_name, sizeof(texts.task_name), r->task_name, sizeof(r->task_name));
+	text_clean(texts.text, sizeof(texts.text), r->text, sizeof(r->text));
+	text_clean(texts.subject_comm, sizeof(texts.subject_comm), r->subject_comm,
+	    sizeof(r->subject_comm));
+	struct ticket *k = ticket_new(&b->tickets, &texts);
 	if (!k)
 		return false;
 	k->lineage = lineage_restore(r);
@@ -118,10 +123,6 @@ static bool ticket_restore(
 	k->caller = c;
 	k->terminal = terminal_ref(term);
 	k->reason = (int)r->reason;
-	text_clean(k->task_name, sizeof(k->task_name), r->task_name, sizeof(r->task_name));
-	text_clean(k->text, sizeof(k->text), r->text, sizeof(r->text));
-	text_clean(
-	    k->subject_comm, sizeof(k->subject_comm), r->subject_comm, sizeof(r->subject_comm));
 	k->task_id = r->task_id;
 	k->subject_pid = r->subject_pid;
 	k->asked = r->asked;

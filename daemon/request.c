@@ -149,7 +149,15 @@ static struct lineage *lineage_of(struct caller *c, pid_t subject)
 static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttylock_LockRequest *r)
 {
 	pid_t subject = r->subject_pid ? r->subject_pid : c->cred.pid;
-	struct ticket *k = ticket_new(&b->tickets);
+	struct ticket_texts texts;
+
+	text_clean(texts.task_name, sizeof(texts.task_name), r->task.name, sizeof(r->task.name));
+	text_clean(texts.text, sizeof(texts.text), r->text, sizeof(r->text));
+	if (subject == c->cred.pid)
+		memcpy(texts.subject_comm, c->cred.comm, sizeof(texts.subject_comm));
+	else
+		cred_comm(subject, texts.subject_comm, sizeof(texts.subject_comm));
+	struct ticket *k = ticket_new(&b->tickets, &texts);
 	if (!k)
 		return NULL;
 	k->lineage = lineage_of(c, subject);
@@ -163,13 +171,7 @@ static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttyloc
 	k->terminal = terminal_ref(c->terminals[r->terminal]);
 	k->reason = (int)r->reason;
 	k->task_id = r->task.id;
-	text_clean(k->task_name, sizeof(k->task_name), r->task.name, sizeof(r->task.name));
-	text_clean(k->text, sizeof(k->text), r->text, sizeof(r->text));
 	k->subject_pid = subject;
-	if (subject == c->cred.pid)
-		memcpy(k->subject_comm, c->cred.comm, sizeof(k->subject_comm));
-	else
-		cred_comm(subject, k->subject_comm, sizeof(k->subject_comm));
 	k->asked = broker_now();
 	return k;
 }

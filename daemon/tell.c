@@ -64,12 +64,12 @@ void broker_entry(const struct broker *b, const struct ticket *k, const struct c
 	e->uid = k->caller->cred.uid;
 	COPY_STRING(e->comm, k->caller->cred.comm);
 	e->has_task = true;
-	COPY_STRING(e->task.name, k->task_name);
+	TICKET_COPY(e->task.name, task_name, k);
 	e->task.id = k->task_id;
 	e->reason = (ttylock_Reason)k->reason;
-	COPY_STRING(e->text, k->text);
+	TICKET_COPY(e->text, text, k);
 	e->subject_pid = k->subject_pid;
-	COPY_STRING(e->subject_comm, k->subject_comm);
+	TICKET_COPY(e->subject_comm, subject_comm, k);
 	e->age_ms = broker_now() - k->asked;
 	e->tree = k->caller->tree;
 	e->under = k->under;

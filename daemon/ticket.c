@@ -1,5 +1,6 @@
 #include "ticket.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,23 @@ static uint64_t token_hash(const struct tickets *set, const uint8_t token[TOKEN_
 	return slot_hash(slot_hash(set->seed, half[0]), half[1]);
 }
 
-struct ticket *ticket_new(struct tickets *set)
+static struct ticket *ticket_alloc(const struct ticket_texts *texts)
+{
+	size_t name = strlen(texts->task_name) + 1, text = strlen(texts->text) + 1;
+	size_t comm = strlen(texts->subject_comm) + 1;
+	struct ticket *k = calloc(1, offsetof(struct ticket, texts) + name + text + comm);
+
+	if (!k)
+		return NULL;
+	k->text_at = (uint16_t)name;
+	k->comm_at = (uint16_t)(name + text);
+	memcpy(k->texts, texts->task_name, name);
+	memcpy(k->texts + k->text_at, texts->text, text);
+	memcpy(k->texts + k->comm_at, texts->subject_comm, comm);
+	return k;
+}
+
+struct ticket *ticket_new(struct tickets *set, const struct ticket_texts *texts)
 {
 	uint32_t slot = slots_take(&set->slots);
 	if (slot == SLOT_NONE)
@@ -54,7 +71,7 @@ struct ticket *ticket_new(struct tickets *set)
 	if (slot_index_reserve(&set->by_id, set->slots.cap) == 0 &&
 	    slot_index_reserve(&set->by_number, set->slots.cap) == 0 &&
 	    slot_index_reserve(&set->by_token, set->slots.cap) == 0)
-		k = calloc(1, sizeof(*k));
+		k = ticket_alloc(texts);
 	if (!k) {
 		slots_give(&set->slots, slot);
 		return NULL;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "caller.h"
 #include "idle.h"
@@ -14,15 +15,17 @@
 #include "slots.h"
 #include "token.h"
 
+/* What may be shown of it, cleaned. */
+struct ticket_texts {
+	char task_name[64], text[256], subject_comm[32];
+};
+
 struct ticket {
 	uint64_t id;	 /* the lock table's; 0 until filed */
 	uint64_t number; /* the caller's */
 	struct caller *caller;
 	struct terminal *terminal; // holds a reference
 	int reason;		   /* as in the protocol */
-	char task_name[64];	   /* these four cleaned */
-	char text[256];
-	char subject_comm[32];
 	uint64_t task_id;
 	int32_t subject_pid;
 	uint64_t asked; /* ms */
@@ -37,7 +40,33 @@ struct ticket {
 	struct idle_wait *idle;	 // those that it keeps waiting
 	struct lineage *lineage; // holds a reference: the subject's
 	uint32_t slot;
+	uint16_t text_at, comm_at;
+	char texts[]; /* one after the other, each with its NUL */
 };
+
+/* Cleaned. */
+static inline const char *ticket_task_name(const struct ticket *k)
+{
+	return k->texts;
+}
+
+static inline const char *ticket_text(const struct ticket *k)
+{
+	return k->texts + k->text_at;
+}
+
+static inline const char *ticket_subject_comm(const struct ticket *k)
+{
+	return k->texts + k->comm_at;
+}
+
+/* To an array that is at least as long as it can be. */
+#define TICKET_COPY(dst, name, k)                                                                  \
+	do {                                                                                       \
+		_Static_assert(                                                                    \
+		    sizeof(dst) >= sizeof(((struct ticket_texts *)0)->name), "would be cut");      \
+		strcpy(dst, ticket_##name(k));                                                     \
+	} while (0)
 
 struct tickets {
 	struct slots slots; // of struct ticket *
@@ -48,8 +77,9 @@ struct tickets {
 void tickets_init(struct tickets *set, uint32_t max, uint64_t seed);
 void tickets_deinit(struct tickets *set);
 
-/* A zeroed ticket, not to be found yet; NULL: at the maximum or out of memory. */
-struct ticket *ticket_new(struct tickets *set);
+/* A ticket with these, else zeroed, not to be found yet; NULL: at the maximum or out of
+ * memory. */
+struct ticket *ticket_new(struct tickets *set, const struct ticket_texts *texts);
 /* From now on it is found. Cannot fail. id, number, caller and token must be set. */
 void ticket_file(struct tickets *set, struct ticket *k);
 /* A filed one gets another caller, and its number with that one. */
