@@ -1,6 +1,6 @@
 /*
  * What happens on a crash. Owns the handlers of six signals and what they replaced (a sanitizer
- * installs its own before us).
+ * installs its own before us, or the program).
  *
  * The handler starts the helper, waits for its debugger, puts back the action that was there before
  * and returns with the very same signal queued again, so that it strikes at the very same
@@ -8,9 +8,12 @@
  * even where the fault would recur by itself: a fault need not recur (a mapped file has grown
  * meanwhile), and a Ctrl-C that came in while we waited must not go first.
  *
- * A signal that has had its session keeps the earlier action, so that a debugger's "continue" ends
- * the process; the other five stay ours. A program that installs a handler of its own later wins:
- * nothing here stands in its way.
+ * A signal that ends the process keeps its default action as long as the debugger is there, so that
+ * its "continue" ends the process; then ours comes back (rearm.c), unless the crash would only come
+ * again. An earlier handler is called by ours when the signal strikes again: it may leave by a
+ * jump, for the next crash. One that returns from a fault has mended it, as it does with its
+ * faults, and has the signal to itself from then on. A program that installs a handler of its own
+ * later wins: nothing here stands in its way.
  *
  * Nothing in this file, nor in what it calls, may use the heap, standard I/O, a lock, fork() or a
  * wrapper that a sanitizer interposes; nothing looks into *info, which is garbage if an old-style
@@ -18,17 +21,20 @@
  */
 #include "crash.h"
 
+#include "context.h"
 #include "decimal.h"
 #include "freeze.h"
 #include "gate.h"
 #include "kernel.h"
 #include "notice.h"
+#include "rearm.h"
 #include "tracer.h"
 #include "solo.h"
 #include "sync_point.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
@@ -38,6 +44,9 @@ static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP}
 
 static const struct helper *helper;
 static struct sigaction before[NSIG];
+
+/* The thread that the signal was sent to once more, for the earlier handler. */
+static _Atomic pid_t struck[NSIG];
 
 /* Strike again, with the siginfo of the first time, once the handler returns and unblocks it. */
 static void strike_again(pid_t pid, pid_t tid, int sig, siginfo_t *info)
@@ -114,7 +123,8 @@ static bool debugger_attached(int watch, int gate)
 	return true;
 }
 
-static bool session(struct solo *solo, int sig)
+/* Returns the gate, to be closed, if a debugger has come; or -1. */
+static int session(struct solo *solo, int sig)
 {
 	char number[DECIMAL_MAX];
 	struct errand errand = {"--crashed", decimal(number, sig)};
@@ -124,7 +134,7 @@ static bool session(struct solo *solo, int sig)
 	if (gate < 0) {
 		notice(solo->room.text, sizeof(solo->room.text), "cannot start the debugger helper",
 		    gate);
-		return false;
+		return -1;
 	}
 	end_request = end_request_open();
 	both = watch(gate, end_request);
@@ -132,37 +142,95 @@ static bool session(struct solo *solo, int sig)
 		attached = debugger_attached(both, gate);
 		kernel(SYS_close, both);
 	}
-	kernel(SYS_close, gate);
+	if (!attached)
+		kernel(SYS_close, gate);
 	if (end_request >= 0)
 		kernel(SYS_close, end_request);
-	return attached;
+	return attached ? gate : -1;
+}
+
+static void on_crash(int sig, siginfo_t *info, void *context);
+
+static bool is_ours(const struct sigaction *action)
+{
+	return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_crash;
+}
+
+static bool is_function(const struct sigaction *action)
+{
+	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+}
+
+/* Ours stays where it is to call an earlier handler. The gate tells of the debugger's end; -1:
+ * there is none. */
+static void prepare_strike(int sig, int gate, pid_t tid, const ucontext_t *frame)
+{
+	struct sigaction now;
+
+	sigaction(sig, NULL, &now);
+	if (frame && is_function(&before[sig]) && is_ours(&now)) {
+		struck[sig] = tid;
+	} else {
+		sigaction(sig, &before[sig], NULL);
+		if (frame && gate >= 0) {
+			rearm_later(gate, sig, &before[sig], &now, context_pc(frame));
+			return;
+		}
+	}
+	if (gate >= 0)
+		kernel(SYS_close, gate);
 }
 
 /*
  * Whoever dies by the default action leaves the other threads parked: they have nothing more to do.
  * An earlier handler may need them, and a debugger wants to see them run on.
  */
-static void handle(struct solo *solo, pid_t pid, pid_t tid, int sig, siginfo_t *info)
+static void handle(
+    struct solo *solo, pid_t pid, pid_t tid, int sig, siginfo_t *info, const ucontext_t *frame)
 {
-	int tracer = tracer_pid();
+	int tracer = tracer_pid(), gate = -1;
 	unsigned others = 0;
-	bool attached = tracer > 0;
 
 	if (tracer < 0) {
 		notice(
 		    solo->room.text, sizeof(solo->room.text), "cannot wait for a debugger", tracer);
-	} else if (!attached) {
+	} else if (tracer == 0) {
 		others = freeze_others(sig, solo->room.text, sizeof(solo->room.text));
-		attached = session(solo, sig);
+		gate = session(solo, sig);
 	}
+	bool attached = tracer > 0 || gate >= 0;
 	SYNC_POINT("crash.before-restore");
-	sigaction(sig, &before[sig], NULL);
+	prepare_strike(sig, gate, tid, frame);
 	strike_again(pid, tid, sig, info);
 	if (attached || others == 0 || before[sig].sa_handler != SIG_DFL) {
 		if (others > 0)
 			freeze_thaw();
 		solo_leave(solo);
 	}
+}
+
+/* As the kernel would call it. It may not come back. */
+static void call_earlier(int sig, siginfo_t *info, void *context)
+{
+	const ucontext_t *frame = context_of(context);
+	struct sigaction earlier = before[sig], now;
+	uint64_t mask, blocks;
+
+	memcpy(&mask, &frame->uc_sigmask, sizeof(mask));
+	memcpy(&blocks, &earlier.sa_mask, sizeof(blocks));
+	mask |= blocks;
+	if (!(earlier.sa_flags & SA_NODEFER))
+		mask |= 1ull << (sig - 1);
+	if (earlier.sa_flags & SA_RESETHAND)
+		before[sig].sa_handler = SIG_DFL;
+	kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, KERNEL_SIGSET);
+	if (earlier.sa_flags & SA_SIGINFO)
+		earlier.sa_sigaction(sig, info, context);
+	else
+		earlier.sa_handler(sig);
+	/* abort() is never mended by a handler. */
+	if (sig != SIGABRT && sigaction(sig, NULL, &now) == 0 && is_ours(&now))
+		sigaction(sig, &before[sig], NULL);
 }
 
 static void on_crash(int sig, siginfo_t *info, void *context)
@@ -173,11 +241,16 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 	struct solo *solo;
 	int saved = errno;
 
-	(void)context;
 	SYNC_POINT("crash.entered");
+	if (struck[sig] == tid && context_of(context)) {
+		struck[sig] = 0;
+		call_earlier(sig, info, context);
+		errno = saved;
+		return;
+	}
 	switch (solo_take(pid, tid, &solo)) {
 	case SOLO_MINE:
-		handle(solo, pid, tid, sig, info);
+		handle(solo, pid, tid, sig, info, context_of(context));
 		break;
 	case SOLO_NESTED:
 		sigaction(sig, &die, NULL);
@@ -189,11 +262,6 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 		break;
 	}
 	errno = saved;
-}
-
-static bool is_ours(const struct sigaction *action)
-{
-	return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_crash;
 }
 
 void crash_install(const struct helper *starts)
@@ -221,7 +289,10 @@ void crash_remove(int only)
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
 		int sig = signals[i];
 
-		if ((only == 0 || sig == only) && sigaction(sig, NULL, &now) == 0 && is_ours(&now))
+		if (only != 0 && sig != only)
+			continue;
+		rearm_forget(sig);
+		if (sigaction(sig, NULL, &now) == 0 && is_ours(&now))
 			sigaction(sig, &before[sig], NULL);
 	}
 }

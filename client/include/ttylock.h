@@ -263,8 +263,12 @@ int ttylock_in_debug(pid_t pid);
  * the fault; then it ends as it would have. Where `ttylock run` has seen to that
  * already, and after the first call, there is nothing to do. Signals that are
  * ignored stay so. The calling thread gets an alternate signal stack, if it has
- * none. With "off" for TTYLOCK_CRASH in the environment, somebody above has
- * turned crash handling off: nothing happens then.
+ * none. Where the program has a handler of its own before this, each crash gets
+ * the debugger first and goes to that handler afterwards, which may leave by
+ * siglongjmp(3); one that returns from a fault has mended it, and has that signal
+ * to itself from then on. One that is installed later replaces ours. With "off"
+ * for TTYLOCK_CRASH in the environment, somebody above has turned crash handling
+ * off: nothing happens then.
  * -ENOENT: no ttylock command beside the library, in ../bin, /usr/local/bin or
  * /usr/bin ($TTYLOCK_HELPER names another one by its absolute path); -EPERM: a
  * set-user-ID program; -ENOMEM, -EAGAIN. */

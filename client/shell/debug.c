@@ -7,6 +7,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -121,6 +122,9 @@ static int debug_in_turn(struct job *j)
 		r = -EPIPE;
 	if (r == 0)
 		r = session_run(&s);
+	/* From now on it may crash again and ask for a debugger. */
+	if (j->gate >= 0)
+		close(j->gate);
 	if (r < 0)
 		fprintf(stderr, "ttylock: no debugger for %s (pid %d): %s: %s\n", j->comm,
 		    (int)j->pid, d.name, strerror(-r));
@@ -217,6 +221,9 @@ static int start(struct job *j, int argc, char *const *argv)
 {
 	procfs_comm(j->pid, j->comm);
 	int tty = j->gate >= 0 ? terminal_open_of_tree() : terminal_open();
+	/* What the debugger starts may outlive it. */
+	if (j->gate >= 0)
+		fcntl(j->gate, F_SETFD, FD_CLOEXEC);
 	if (tty < 0)
 		return complain_of(j, open_error(tty));
 	if (j->gate >= 0)

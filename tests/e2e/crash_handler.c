@@ -4,10 +4,12 @@
  */
 #include <dirent.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <ttylock.h>
 #include <unistd.h>
@@ -180,6 +182,99 @@ static int scoped(void)
 	return 5;
 }
 
+/* --- more than one crash -------------------------------------------------- */
+
+static sigjmp_buf out;
+
+static void jump_out(int sig)
+{
+	siglongjmp(out, sig);
+}
+
+/* A test runner that outlives what its tests do. */
+static int jumps(void)
+{
+	volatile int survived = 0;
+
+	signal(SIGSEGV, jump_out);
+	ttylock_crash_handler_install();
+	for (volatile int n = 0; n < 3; n++) {
+		if (sigsetjmp(out, 1) == 0)
+			bug();
+		else
+			say("survived", ++survived);
+	}
+	return 0;
+}
+
+static char *volatile pages;
+
+static void open_pages(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)context;
+	mprotect((char *)info->si_addr, 1, PROT_READ | PROT_WRITE);
+}
+
+/* A program that is told by faults what is written to, as collectors of garbage are. */
+static int mends(void)
+{
+	struct sigaction own = {.sa_sigaction = open_pages, .sa_flags = SA_SIGINFO};
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+
+	pages = mmap(NULL, 3 << 12, PROT_READ, flags, -1, 0);
+	sigaction(SIGSEGV, &own, NULL);
+	ttylock_crash_handler_install();
+	for (int page = 0; page < 3; page++)
+		pages[page << 12] = 1;
+	say("written", pages[0] + pages[1 << 12] + pages[2 << 12]);
+	return 0;
+}
+
+static volatile sig_atomic_t noted;
+
+static void note(int sig)
+{
+	noted = sig;
+}
+
+static int outlives_abort(void)
+{
+	signal(SIGABRT, note);
+	ttylock_crash_handler_install();
+	for (int n = 1; n <= 2; n++) {
+		raise(SIGABRT);
+		say("survived", n);
+	}
+	return 0;
+}
+
+/* The person lets it go on; then it crashes again. */
+static int repaired(void)
+{
+	signal(SIGUSR2, note);
+	ttylock_crash_handler_install();
+	raise(SIGSEGV);
+	say("repaired", getpid());
+	while (!noted)
+		pause();
+	return bug();
+}
+
+static void *run_repaired(void *arg)
+{
+	repaired();
+	return arg;
+}
+
+static int repaired_thread(void)
+{
+	pthread_t id;
+
+	pthread_create(&id, NULL, run_repaired, NULL);
+	pthread_join(id, NULL);
+	return 0;
+}
+
 /* --- nothing of ours ------------------------------------------------------ */
 
 static int count(const char *directory)
@@ -220,6 +315,11 @@ static const struct mode {
     {"heap", heap},
     {"on-and-off", on_and_off},
     {"scoped", scoped},
+    {"jumps", jumps},
+    {"mends", mends},
+    {"outlives-abort", outlives_abort},
+    {"repaired", repaired},
+    {"repaired-thread", repaired_thread},
     {"idle", idle},
 };
 

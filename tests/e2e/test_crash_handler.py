@@ -63,6 +63,77 @@ def on_for_some_processes_and_off_for_others(stage):
     assert len(banners(t)) == 2
 
 
+def with_and_without_run():
+    return start, lambda s, mode: s.run(compiled(s, SOURCE), mode)
+
+
+def sessions(t, count):
+    """So many crashes, each with its debugger, which is left each time."""
+    for n in range(count):
+        b = t.banner()
+        assert b["waiting"] == 0, b
+        t.quit()
+
+
+@test
+def each_crash_that_a_handler_of_the_program_outlives(stage):
+    for run in with_and_without_run():
+        for mode, count, said in ("jumps", 3, "survived"), ("outlives-abort", 2, "survived"):
+            t = run(stage, mode)
+            sessions(t, count)
+            assert t.finish() == 0
+            assert [int(n) for n in re.findall(said + r": (\d+)", t.shown)] == [*range(1, count + 1)]
+            assert len(banners(t)) == count
+
+
+@test
+def a_handler_that_mends_its_faults_has_them_to_itself(stage):
+    for run in with_and_without_run():
+        t = run(stage, "mends")
+        sessions(t, 1)
+        t.expect("written: 3\r\n")
+        assert t.finish() == 0
+        assert len(banners(t)) == 1
+
+
+def catches(pid, sig):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"SigCgt:\s*(\w+)", f.read())[1], 16) >> (sig - 1) & 1
+
+
+def go_on(t):
+    """The process goes on without the signal, and without the debugger."""
+    t.gdb("queue-signal 0")
+    t.sendline("python gdb.execute('detach'); gdb.execute('quit')")
+
+
+@test
+def a_crash_after_one_that_was_repaired(stage):
+    for run, mode in zip(with_and_without_run(), ("repaired-thread", "repaired")):
+        t = run(stage, mode)
+        pid = t.banner()["pid"]
+        go_on(t)
+        t.expect(f"repaired: {pid}\r\n")
+        until(lambda: catches(pid, signal.SIGSEGV) and not catches(pid, 32), "our handler again")
+        assert not [fd for fd in os.listdir(f"/proc/{pid}/fd") if int(fd) > 2]
+        os.kill(pid, signal.SIGUSR2)
+        b = t.banner()
+        assert b["pid"] == pid and "in bug ()" in b["screen"], b
+        t.quit()
+        assert t.finish() == 139
+        assert len(banners(t)) == 2
+
+
+@test
+def a_crash_that_comes_again_at_once_ends_the_process(stage):
+    for run in with_and_without_run():
+        t = run(stage, "crash")
+        t.banner()
+        go_on(t)
+        assert t.finish() == 139
+        assert len(banners(t)) == 1
+
+
 @test
 def nothing_in_a_program_that_does_not_call_it(stage):
     t = start(stage, "idle")
