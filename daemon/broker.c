@@ -411,11 +411,8 @@ void broker_caller_gone(struct broker *b, struct caller *c)
 	lineage_unref(c->lineage);
 	c->lineage = NULL;
 	drop_requests(b, c);
-	for (int i = 0; i < CALLER_TERMINALS; i++) {
-		terminal_unref(c->terminals[i]);
-		c->terminals[i] = NULL;
-	}
-	if (c->proof_pending && c->proof_error == 0)
-		proof_close(&c->proof);
+	caller_forget_terminals(c);
+	proof_free(c->proof);
+	c->proof = NULL;
 	c->proof_pending = false;
 }

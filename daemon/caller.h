@@ -23,12 +23,14 @@ struct caller {
 	/* Of before a restart, and not back: no connection, only requests. */
 	bool absent;
 
-	struct terminal *terminals[CALLER_TERMINALS]; // hold references
+	/* What it has shown, by its own numbers; most show one. All hold references. */
+	struct terminal *first;
+	struct terminal **others; // owns; NULL, or of CALLER_TERMINALS - 1
 
 	/* What the descriptor that came last proves, until its TerminalOpen. */
 	bool proof_pending;
-	int proof_error; /* 0 or what proof_take returned */
-	struct proof proof;
+	int proof_error;     /* 0 or what proof_take returned */
+	struct proof *proof; // owns; NULL unless it is pending without an error
 
 	/* Of its own process: NULL until it is needed. A process never gets other
 	 * ancestors (an orphan goes to one of them, or to process 1), so reading
@@ -43,5 +45,12 @@ struct caller {
 	bool watching;
 	struct caller *watch_prev, *watch_next; // broker.watchers
 };
+
+/* Its terminal of that number, below CALLER_TERMINALS; NULL: none. */
+struct terminal *caller_terminal(const struct caller *c, uint32_t n);
+/* Takes over a reference to t, or NULL; the number no longer means the old one.
+ * False: out of memory, and t is given back. */
+bool caller_set_terminal(struct caller *c, uint32_t n, struct terminal *t);
+void caller_forget_terminals(struct caller *c);
 
 #endif

@@ -20,6 +20,23 @@ void inbox_deinit(struct inbox *in)
 	in->length = 0;
 }
 
+/* Closes fd. 0 and c's proof, or -errno. */
+static int proof_receive(struct caller *c, int fd)
+{
+	struct proof *p = malloc(sizeof(*p));
+
+	if (!p) {
+		discard(fd);
+		return -ENOMEM;
+	}
+	int rc = proof_take(fd, c->cred.pid, c->cred.uid, p);
+	if (rc < 0)
+		free(p);
+	else
+		c->proof = p;
+	return rc;
+}
+
 /* False when the peer may not have sent that. The descriptors are ours in any
  * case, and each is dealt with. */
 static bool descriptors_take(struct inbox *in, struct caller *c, struct msghdr *m)
@@ -40,7 +57,7 @@ static bool descriptors_take(struct inbox *in, struct caller *c, struct msghdr *
 				good = false;
 				continue;
 			}
-			c->proof_error = proof_take(fd, c->cred.pid, c->cred.uid, &c->proof);
+			c->proof_error = proof_receive(c, fd);
 			c->proof_pending = true;
 			in->proof_end = SIZE_MAX; /* set once the length is known */
 		}

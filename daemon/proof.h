@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 struct proof {
@@ -27,5 +28,13 @@ int proof_take(int fd, pid_t pid, uid_t uid, struct proof *out);
 /* Whether that terminal is still there, and no other in its place. */
 bool proof_holds(const struct proof *p);
 void proof_close(struct proof *p);
+
+/* One on the heap; NULL is fine. */
+static inline void proof_free(struct proof *p)
+{
+	if (p)
+		proof_close(p);
+	free(p);
+}
 
 #endif

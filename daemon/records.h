@@ -36,6 +36,7 @@ struct request {
 	struct task_uid task;
 	uint32_t terminal_slot, owner_slot;
 	bool holds;
+	uint32_t saved;	   // locktable.saved
 	struct link line;  // terminal.line
 	struct link stack; // terminal.holders, while it holds
 	struct link mine;  // owner.waits or owner.holds
@@ -45,7 +46,6 @@ struct request {
 	/* Among those with the same `under` the lowest comes first: its id, or
 	 * less than all when it was served first. */
 	int64_t rank;
-	uint32_t saved;	  // locktable.saved
 	struct left left; /* on top of it */
 
 	/* waitgraph's: the numbers of the last searches that came by. */

@@ -49,41 +49,41 @@ static const char *proof_text(int error)
 	}
 }
 
-static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+/* p: NULL: why is in c's proof_error. */
+static void terminal_number(struct broker *b, struct caller *c, uint32_t n, struct proof *p)
 {
-	uint32_t n = e->body.terminal_open.terminal;
-
-	if (!c->proof_pending)
-		return -EPROTO;
-	c->proof_pending = false;
 	/* The frame may come long after its descriptor: another terminal can have
 	 * that one's number by now. */
-	if (c->proof_error == 0 && !proof_holds(&c->proof)) {
-		proof_close(&c->proof);
+	if (p && !proof_holds(p))
 		c->proof_error = -EIO;
-	}
 	if (n >= CALLER_TERMINALS) {
-		if (c->proof_error == 0)
-			proof_close(&c->proof);
 		broker_error(b, c, ttylock_Code_ERROR_INVALID, 0, "terminal: out of range");
-		return 0;
+		return;
 	}
 	/* Whatever comes of it, the number no longer means the old one. */
-	terminal_unref(c->terminals[n]);
-	c->terminals[n] = NULL;
+	caller_set_terminal(c, n, NULL);
 	if (c->proof_error) {
 		refusal_log(c, proof_text(c->proof_error));
 		broker_error(b, c, ttylock_Code_ERROR_TERMINAL, 0, proof_text(c->proof_error));
-		return 0;
+		return;
 	}
-	c->terminals[n] = broker_terminal(b, c, &c->proof);
-	if (c->terminals[n]) {
-		log_debug(
-		    "pid %d: terminal %u is %s", (int)c->cred.pid, n, c->terminals[n]->proof.path);
+	struct terminal *t = broker_terminal(b, c, p);
+	if (t && caller_set_terminal(c, n, t)) {
+		log_debug("pid %d: terminal %u is %s", (int)c->cred.pid, n, t->proof.path);
 	} else {
 		refusal_quota(c, "terminals");
 		broker_error(b, c, ttylock_Code_ERROR_QUOTA, 0, "too many terminals");
 	}
+}
+
+static int terminal_open(struct broker *b, struct caller *c, const ttylock_Envelope *e)
+{
+	if (!c->proof_pending)
+		return -EPROTO;
+	terminal_number(b, c, e->body.terminal_open.terminal, c->proof);
+	proof_free(c->proof);
+	c->proof = NULL;
+	c->proof_pending = false;
 	return 0;
 }
 
@@ -107,7 +107,8 @@ static ttylock_Code lock_check(
 	if (r->reason < _ttylock_Reason_MIN || r->reason > _ttylock_Reason_MAX ||
 	    r->subject_pid < 0 || r->terminal >= CALLER_TERMINALS)
 		return ttylock_Code_ERROR_INVALID;
-	if (!c->terminals[r->terminal] || !terminal_alive(c->terminals[r->terminal]))
+	const struct terminal *t = caller_terminal(c, r->terminal);
+	if (!t || !terminal_alive(t))
 		return ttylock_Code_ERROR_TERMINAL;
 
 	struct policy_case pc = {
@@ -168,7 +169,7 @@ static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttyloc
 
 	k->number = r->request;
 	k->caller = c;
-	k->terminal = terminal_ref(c->terminals[r->terminal]);
+	k->terminal = terminal_ref(caller_terminal(c, r->terminal));
 	k->reason = (int)r->reason;
 	k->task_id = r->task.id;
 	k->subject_pid = subject;

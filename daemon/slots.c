@@ -34,10 +34,7 @@ static int slots_grow(struct slots *s)
 	if (!records)
 		return -ENOMEM;
 	s->records = records;
-	uint32_t old = s->cap;
 	s->cap = cap;
-	while (cap > old)
-		free_push(s, --cap);
 	return 0;
 }
 
@@ -45,11 +42,14 @@ uint32_t slots_take(struct slots *s)
 {
 	if (s->used >= s->max)
 		return SLOT_NONE;
-	if (s->free == SLOT_NONE && slots_grow(s) < 0)
+	uint32_t slot = s->free;
+	if (slot == SLOT_NONE && s->fresh == s->cap && slots_grow(s) < 0)
 		return SLOT_NONE;
 
-	uint32_t slot = s->free;
-	memcpy(&s->free, slots_at(s, slot), sizeof(s->free));
+	if (slot == SLOT_NONE)
+		slot = s->fresh++;
+	else
+		memcpy(&s->free, slots_at(s, slot), sizeof(s->free));
 	memset(slots_at(s, slot), 0, s->size);
 	s->used++;
 	return slot;
@@ -76,7 +76,7 @@ void slot_index_deinit(struct slot_index *x)
 }
 
 static void index_link(
-    uint32_t *buckets, uint32_t cap, uint32_t *next, uint64_t hash, uint32_t slot)
+    uint32_t *buckets, uint32_t cap, uint32_t *next, uint32_t hash, uint32_t slot)
 {
 	uint32_t *bucket = &buckets[hash & (cap - 1)];
 
@@ -91,7 +91,7 @@ int slot_index_reserve(struct slot_index *x, uint32_t cap)
 
 	uint32_t *buckets = malloc(cap * sizeof(*buckets));
 	uint32_t *next = malloc(cap * sizeof(*next));
-	uint64_t *hash = malloc(cap * sizeof(*hash));
+	uint32_t *hash = malloc(cap * sizeof(*hash));
 	if (!buckets || !next || !hash) {
 		free(buckets);
 		free(next);
@@ -113,8 +113,8 @@ int slot_index_reserve(struct slot_index *x, uint32_t cap)
 void slot_index_put(struct slot_index *x, uint64_t hash, uint32_t slot)
 {
 	assert(slot < x->cap);
-	x->hash[slot] = hash;
-	index_link(x->buckets, x->cap, x->next, hash, slot);
+	x->hash[slot] = (uint32_t)hash;
+	index_link(x->buckets, x->cap, x->next, x->hash[slot], slot);
 }
 
 void slot_index_remove(struct slot_index *x, uint32_t slot)
@@ -128,7 +128,7 @@ void slot_index_remove(struct slot_index *x, uint32_t slot)
 	*at = x->next[slot];
 }
 
-static uint32_t index_skip(const struct slot_index *x, uint32_t slot, uint64_t hash)
+static uint32_t index_skip(const struct slot_index *x, uint32_t slot, uint32_t hash)
 {
 	while (slot != SLOT_NONE && x->hash[slot] != hash)
 		slot = x->next[slot];
@@ -137,7 +137,7 @@ static uint32_t index_skip(const struct slot_index *x, uint32_t slot, uint64_t h
 
 uint32_t slot_index_first(const struct slot_index *x, uint64_t hash)
 {
-	return x->cap ? index_skip(x, x->buckets[hash & (x->cap - 1)], hash) : SLOT_NONE;
+	return x->cap ? index_skip(x, x->buckets[hash & (x->cap - 1)], (uint32_t)hash) : SLOT_NONE;
 }
 
 uint32_t slot_index_next(const struct slot_index *x, uint32_t slot)

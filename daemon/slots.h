@@ -16,6 +16,7 @@ struct slots {
 	unsigned char *records;
 	size_t size; /* of one record */
 	uint32_t cap, max, used, free;
+	uint32_t fresh; /* from there on none was ever used, nor its memory touched */
 };
 
 /* size: of one record, at least 4 bytes. */
@@ -35,7 +36,7 @@ static inline void *slots_at(const struct slots *s, uint32_t slot)
 struct slot_index {
 	uint32_t *buckets; /* as many as cap, a power of two */
 	uint32_t *next;
-	uint64_t *hash;
+	uint32_t *hash; /* its lower half: it need not tell all apart */
 	uint32_t cap;
 };
 

@@ -25,8 +25,8 @@ struct ticket {
 	uint64_t number; /* the caller's */
 	struct caller *caller;
 	struct terminal *terminal; // holds a reference
-	int reason;		   /* as in the protocol */
 	uint64_t task_id;
+	int reason; /* as in the protocol */
 	int32_t subject_pid;
 	uint64_t asked; /* ms */
 	uint64_t under; /* the id of the grant that it was asked under; 0: none */

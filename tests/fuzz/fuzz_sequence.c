@@ -112,7 +112,7 @@ static void sent(int conn, const uint8_t *data, size_t size)
 int __wrap_request_handle(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
 	struct client *k = &clients[conn_of(c)];
-	int terminal = c->proof_pending && !c->proof_error ? c->proof.handle % 1000 : -1;
+	int terminal = c->proof_pending && !c->proof_error ? c->proof->handle % 1000 : -1;
 
 	if (!k->tainted) {
 		world_check(k->sent_begin < k->sent_end);
