@@ -109,6 +109,17 @@ static void end_program(const struct session *s, pid_t pid, int sig)
 	kill(pid, SIGCONT);
 }
 
+/* Ctrl-C that reaches us was typed while our own group was in front: before a
+ * command comes to the foreground, or comes back to it. A debugger has nothing to
+ * end yet, and its person is to be asked. */
+static void take_signal(const struct session *s, pid_t pid, int sig)
+{
+	if (sig == SIGINT && s->own_stdio)
+		kill(-pid, SIGINT);
+	else if (sig != SIGCHLD && sig != SIGINT)
+		end_program(s, pid, sig);
+}
+
 static int await_end(struct session *s, pid_t pid)
 {
 	struct turn *t = s->turn;
@@ -131,8 +142,7 @@ static int await_end(struct session *s, pid_t pid)
 			return -errno;
 		readers_check(&t->handover.readers);
 		while (signals_next(t->signals, &info))
-			if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGINT)
-				end_program(s, pid, (int)info.ssi_signo);
+			take_signal(s, pid, (int)info.ssi_signo);
 		if (p[1].fd >= 0 && p[1].revents && is_deprived(t)) {
 			turn_ask_by(t, t->id);
 			complain(0, "the terminal was taken from pid %d by force: by %s",

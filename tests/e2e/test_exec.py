@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until
+from harness import PROMPT, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until
 
 SHELL_PROMPT = r"P> $"
 REQ = {"id": int, "pid": int, "uid": int, "comm": str, "task": dict, "reason": str, "text": str,
@@ -42,6 +42,11 @@ def hold(stage, *args):
     t.sendline("mine")
     t.expect(r"mine\r\nmine\r\n")
     return t
+
+
+def pending(pid, sig):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"ShdPnd:\s*(\w+)", f.read())[1], 16) >> (sig - 1) & 1
 
 
 @test
@@ -117,6 +122,39 @@ def ctrl_c_reaches_the_command_only(stage):
     t.expect(r"status (-2|130)\r\n")
     assert t.finish() == 0
     assert "not for us" not in t.shown
+
+
+@test
+def ctrl_c_before_the_command_is_in_front(stage):
+    """Typed when the terminal is granted and not given yet: gdb holds that moment still."""
+    t = shell(stage)
+    first = beside_start(stage, t, "exec", "--", "sleep", "1000")
+    until(lambda: stage.requests()[0], "somebody has the terminal")
+    t.sendline(f"{TTYLOCK} exec -- sleep 2000")
+    second = stage.until_waiting(1)[1][0]["pid"]
+    gdb = stage.spawn("gdb", "-q", "-nx", "-p", second, "-ex", "tbreak session_run", "-ex", "continue")
+    gdb.expect("Continuing")
+    first.terminate()
+    first.communicate(timeout=TIMEOUT)
+    gdb.expect(r"breakpoint 1, [^\r\n]*session_run")
+    gdb.expect(PROMPT)
+    assert t.foreground() == os.getpgid(second)
+    t.sendintr()
+    until(lambda: pending(second, signal.SIGINT), "the key's signal")
+    gdb.sendline("detach")
+    t.expect(SHELL_PROMPT)
+    t.sendline("echo status $?")
+    t.expect(r"status 130\r\n")
+    assert stage.requests() == (None, [])
+
+
+@test
+def an_interrupt_that_is_sent_reaches_the_command(stage):
+    t = stage.spawn(TTYLOCK, "exec", "--", "sh", "-c", "trap 'echo interrupted; exit 3' INT; while :; do sleep 0.01; done")
+    until(lambda: stage.named("sleep"), "the command runs")
+    os.kill(t.pid, signal.SIGINT)
+    t.expect("interrupted\r\n")
+    assert t.finish() == 3
 
 
 @test
