@@ -18,25 +18,12 @@ struct saved {
 _Static_assert(sizeof(struct saved) <= HANDOVER_SAVED_MAX, "the daemon keeps no more");
 #define SAVED_VERSION 1
 
-/* Setting them from the background would stop us. */
-static void set_termios(int tty, const struct termios *t)
-{
-	sigset_t ttou, old;
-
-	sigemptyset(&ttou);
-	sigaddset(&ttou, SIGTTOU);
-	pthread_sigmask(SIG_BLOCK, &ttou, &old);
-	while (tcsetattr(tty, TCSANOW, t) < 0 && errno == EINTR)
-		;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
 static void set_sane(int tty, const struct termios *was)
 {
 	struct termios sane = *was;
 
 	terminal_make_sane(&sane);
-	set_termios(tty, &sane);
+	terminal_set_modes(tty, &sane);
 }
 
 static int note_stopped(pid_t pid, void *arg)
@@ -123,7 +110,7 @@ void handover_lend(struct handover *h)
 		return;
 	}
 	if (h->has_termios)
-		set_termios(h->tty, &h->termios);
+		terminal_set_modes(h->tty, &h->termios);
 	if (!h->job_control)
 		return;
 	return_foreground(h->tty, h->previous, h->home);
@@ -201,7 +188,7 @@ void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 		return_foreground(tty, s.previous, home);
 	}
 	if (!taken)
-		set_termios(tty, &s.termios);
+		terminal_set_modes(tty, &s.termios);
 	for (size_t i = 0; i < READERS_MAX && s.stopped[i] > 0; i++)
 		kill(s.stopped[i], SIGCONT);
 	struct handover h = {.previous = s.previous};

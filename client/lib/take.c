@@ -96,7 +96,7 @@ static void disable_suspend(int tty)
 
 	if (tcgetattr(tty, &now) == 0) {
 		now.c_cc[VSUSP] = _POSIX_VDISABLE;
-		tcsetattr(tty, TCSANOW, &now);
+		terminal_set_modes(tty, &now);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,18 @@ bool terminal_same(int a, int b)
 bool terminal_is_controlling(int tty)
 {
 	return tcgetsid(tty) == getsid(0);
+}
+
+void terminal_set_modes(int tty, const struct termios *t)
+{
+	sigset_t ttou, old;
+
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &ttou, &old);
+	while (tcsetattr(tty, TCSANOW, t) < 0 && errno == EINTR)
+		;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 void terminal_make_sane(struct termios *t)

@@ -31,6 +31,10 @@ bool terminal_same(int a, int b);
  * foreground group, SIGTTIN) needs. */
 bool terminal_is_controlling(int tty);
 
+/* Sets its line settings, also from the background, where it would stop a process
+ * that has not blocked SIGTTOU. */
+void terminal_set_modes(int tty, const struct termios *t);
+
 /* Line settings in which a person can type commands: *t with echo, editing,
  * signals and newline translation on. */
 void terminal_make_sane(struct termios *t);

@@ -37,7 +37,6 @@ UNREACHED_BY_DAEMON = {
 UNREACHED_BY_LIBRARY = {
     **dict.fromkeys("chdir setgroups setresgid setresuid".split(),
                     "only where root starts another user's daemon"),
-    "setpgid": "left out, to be mended",
     **dict.fromkeys("kill readlink stat".split(), "only with other processes at the terminal"),
 }
 ACTS = ["restart", "turn", "shield", "terminal", "async", "fork", "start", "install"]
