@@ -16,6 +16,8 @@
 #include "inject.h"
 
 #define SECOND 1000
+/* Of which one has to do. */
+#define TRIES (INJECT_ORDERS + 1)
 
 struct acts_report *acts_report;
 static const struct acts_stage *stage;
@@ -57,12 +59,12 @@ void acts_leave(int file)
 	flock(file, LOCK_UN);
 }
 
-/* Only one call fails, so that the second try has to do. */
+/* Only so many calls fail, so that one try has to do. */
 static struct ttylock *opened(int tty)
 {
 	struct ttylock *t = NULL;
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < TRIES; i++)
 		if (CALL(ttylock_open, &t, tty, 0) == 0)
 			return t;
 	fault("it cannot be opened a second time");
@@ -87,7 +89,7 @@ static bool granted(struct ttylock *t, const struct ttylock_wish *wish, uint64_t
 {
 	struct ttylock_status status;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < TRIES; i++) {
 		*id = 0;
 		if (CALL(ttylock_acquire, t, wish, 5 * SECOND, id) == 0) {
 			holds();
@@ -155,7 +157,7 @@ static void await_grant(struct ttylock *t, uint64_t id)
 
 static bool asked(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *id)
 {
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < TRIES; i++)
 		if (CALL(ttylock_acquire_async, t, wish, id) == 0)
 			return true;
 	fault("nothing can be asked for a second time");
@@ -327,7 +329,7 @@ static void act_start(void)
 	uint64_t id;
 
 	setenv("TTYLOCK_SOCKET", ACTS_STARTED, 1);
-	for (int i = 0; i < 2 && !t; i++)
+	for (int i = 0; i < TRIES && !t; i++)
 		CALL(ttylock_open, &t, stage->tty, TTYLOCK_START);
 	if (!t) {
 		fault("no daemon can be started a second time");

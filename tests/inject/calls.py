@@ -3,7 +3,6 @@
   calls.py flags             the linker's --wrap options
   calls.py source            C: the wrappers, one for each
   calls.py check OBJECT...   that no call of these objects is missing here
-  calls.py sites OBJECT...   how many places call each: NAME COUNT
 """
 import re
 import subprocess
@@ -75,7 +74,14 @@ struct dirent *readdir(DIR *d) | NULL | EIO
 char *getcwd(char *b, size_t n) | NULL | ENOENT ERANGE
 int chdir(const char *p) | -1 | EACCES
 ssize_t getrandom(void *b, size_t n, unsigned f) | -1 | EAGAIN EINTR ENOSYS
-long syscall(long n, ...) | -1 | ENOSYS EMFILE ESRCH EPERM
+long syscall(long n, ...) | -1 |
+int clone(int (*f)(void *), void *s, int o, void *a, ...) | -1 | EAGAIN ENOMEM EPERM
+int execle(const char *p, const char *a, ...) | -1 | ENOENT EACCES ENOMEM
+long ptrace(int r, ...) | -1 | EPERM ESRCH
+int asprintf(char **s, const char *f, ...) | -1 | ENOMEM
+void *dlopen(const char *p, int f) | NULL | ENOENT
+void *dlsym(void *h, const char *n) | NULL | ENOENT
+int dladdr(const void *p, Dl_info *i) | 0 | ENOENT
 int poll(struct pollfd *p, nfds_t n, int t) | -1 | EINTR ENOMEM
 int epoll_create1(int f) | -1 | EMFILE ENOMEM
 int epoll_ctl(int e, int o, int fd, struct epoll_event *v) | -1 | ENOMEM ENOSPC
@@ -140,17 +146,49 @@ backtrace backtrace_symbols_fd dprintf puts fwrite vfprintf fputs sd_notifyf
 event_assign event_initialized explicit_bzero event_base_free event_base_loopbreak event_del event_free event_pending closedir
 """.split())
 
-# Only what runs after a crash, in a process that has nothing to lose any more, calls
-# them: tests/e2e/test_crash.py and test_crash_handler.py kill it at such places.
-CRASH = set("asprintf clone dladdr dlopen dlsym execle execve ptrace".split())
+# What the raw system calls fail with.
+SYSTEM_CALLS = """
+openat EMFILE ENFILE ENOENT EACCES
+close EINTR EIO
+read EINTR EIO EAGAIN SHORT
+readv EINTR EIO EAGAIN
+write EINTR EIO EAGAIN SHORT
+getdents64 EIO ENOMEM
+fcntl EMFILE EINVAL
+dup3 EMFILE EBUSY
+close_range ENOSYS ENOMEM
+pipe2 EMFILE ENFILE
+signalfd4 EMFILE ENOMEM
+epoll_create1 EMFILE ENOMEM
+epoll_ctl ENOMEM ENOSPC
+epoll_pwait EINTR
+ppoll EINTR ENOMEM
+clock_nanosleep EINTR
+futex EINTR EAGAIN
+wait4 EINTR ECHILD
+execve ENOENT EACCES ENOMEM
+mmap ENOMEM
+munmap ENOMEM
+mprotect ENOMEM
+prctl EINVAL EPERM
+sigaltstack ENOMEM EPERM
+tgkill ESRCH EAGAIN
+rt_tgsigqueueinfo ESRCH EAGAIN
+pidfd_open ESRCH EMFILE
+"""
+
+# Those that do not fail where their arguments are right.
+SAFE = "rt_sigaction rt_sigprocmask gettid getpid sched_yield lseek clock_gettime exit_group"
 
 HEAD = """/* Made by tests/inject/calls.py. */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -208,14 +246,44 @@ def arguments(prototype):
 
 
 # How many longs behind the named arguments of a variadic call.
-MORE = {"open": 1, "openat": 1, "fcntl": 1, "ioctl": 1, "syscall": 6, "prctl": 4, "mremap": 1}
+MORE = {"open": 1, "openat": 1, "fcntl": 1, "ioctl": 1, "syscall": 6, "prctl": 4, "mremap": 1,
+        "clone": 0, "execle": 7, "ptrace": 3, "asprintf": 4}
 SHORTER = {"recv": "n = 1", "send": "n = 1", "read": "n = n > 1 ? 1 : n",
            "write": "n = n > 1 ? 1 : n", "pread": "n = n > 1 ? n / 2 : n",
            "pwrite": "n = n > 1 ? n / 2 : n"}
 
 
-# System calls that do not fail where their arguments are right.
-SAFE = "rt_sigaction rt_sigprocmask gettid getpid sched_yield".split()
+def system_calls():
+    """The syscall wrapper's choice: C."""
+    lines = ["\tint code = INJECT_NONE;", "\tswitch (n) {"]
+    for line in SYSTEM_CALLS.strip().splitlines():
+        name, *errnos = line.split()
+        lines += [f"\tcase SYS_{name}: {{",
+                  f"\t\tstatic const int codes[] = {{{', '.join(errnos)}}};",
+                  f"\t\tcode = inject_call({ID['syscall']}, __builtin_return_address(0), codes, "
+                  f"{len(errnos)});", "\t\tbreak;", "\t}"]
+    lines += [*(f"\tcase SYS_{name}:" for name in SAFE.split()),
+              f"\t\tinject_call({ID['syscall']}, __builtin_return_address(0), NULL, 0);",
+              "\t\tbreak;", "\tdefault:", "\t\tabort(); /* not in the list */", "\t}"]
+    return lines
+
+
+def special(name):
+    """What else the wrapper does with its code."""
+    if name == "syscall":
+        return ["\tif (code == SHORT) {", "\t\tmore[2] = more[2] > 1 ? 1 : more[2];",
+                "\t\tcode = INJECT_NONE;", "\t}",
+                "\tif (n == SYS_close && code != INJECT_NONE)", "\t\t__real_close((int)more[0]);",
+                "\tif (n == SYS_wait4 && code == ECHILD)",
+                "\t\t__real_syscall(n, more[0], more[1], more[2], more[3]);"]
+    if name == "dlsym":
+        return ["\tif (code == INJECT_NONE && strcmp(n, \"clone\") == 0)",
+                "\t\treturn (void *)__wrap_clone;"]
+    if name == "close":
+        return ["\tif (code != INJECT_NONE)", "\t\t__real_close(fd);"]
+    if name == "waitpid":
+        return ["\tif (code == ECHILD)", "\t\t__real_waitpid(p, s, o);"]
+    return []
 
 
 def wrapper(name, prototype, result, errnos):
@@ -226,13 +294,13 @@ def wrapper(name, prototype, result, errnos):
     codes = errnos or results
     passed = names + [f"more[{i}]" for i in range(MORE.get(name, 0))]
     call = f"__real_{name}({', '.join(passed)})"
-    spared = f"{' || '.join(f'n == SYS_{safe}' for safe in SAFE)} ? INJECT_NONE : "
     lines = [f"{kind}{star}__real_{name}({inside});", f"{kind}{star}__wrap_{name}({inside});",
              f"{kind}{star}__wrap_{name}({inside})", "{",
-             f"\tstatic const int codes[] = {{{', '.join(codes)}}};",
-             f"\tint code = {spared if name == 'syscall' else ''}inject_call({ID[name]}, __builtin_return_address(0), codes, "
-             f"{len(codes)});", ""]
-    if name in MORE:
+             *(system_calls() if name == "syscall" else [
+                 f"\tstatic const int codes[] = {{{', '.join(codes)}}};",
+                 f"\tint code = inject_call({ID[name]}, __builtin_return_address(0), codes, "
+                 f"{len(codes)});", ""])]
+    if MORE.get(name):
         lines += [f"\tlong more[{MORE[name]}];", "\tva_list ap;", f"\tva_start(ap, {names[-1]});",
                   f"\tfor (int i = 0; i < {MORE[name]}; i++)", "\t\tmore[i] = va_arg(ap, long);",
                   "\tva_end(ap);"]
@@ -250,12 +318,9 @@ def wrapper(name, prototype, result, errnos):
                           "\t\tm->msg_flags = less.msg_flags;"]
             lines.append("\t\treturn done;")
         lines += ["\t\tcode = INJECT_NONE;", "\t}"]
+    lines += special(name)
     lines.append("\tif (code == INJECT_NONE)")
     lines.append(f"\t\treturn {call};")
-    if name == "close":
-        lines.append(f"\t{call};")
-    if name == "waitpid":
-        lines.append(f"\tif (code == ECHILD)\n\t\t{call};")
     if results:
         lines.append("\treturn code;")
     else:
@@ -274,20 +339,11 @@ def undefined(objects):
 
 def check(objects):
     missing = {name for name in undefined(objects)
-               if name not in ID and name not in NEVER and name not in CRASH
+               if name not in ID and name not in NEVER
                and not name.startswith(("pb_", "ttylock_preload_", "__asan", "__ubsan", "__sanitizer"))}
     for name in sorted(missing):
         print(f"not known whether it can fail: {name}")
     return not missing
-
-
-def sites(objects):
-    out = subprocess.run(["readelf", "-rW", *objects], capture_output=True, text=True,
-                         check=True).stdout
-    for name in ID:
-        n = len(re.findall(rf"R_X86_64_(?:PLT32|GOTPCRELX|REX_GOTPCRELX|PC32)\s+\S+ {name}\b", out))
-        if n:
-            print(name, n)
 
 
 def main():
@@ -301,8 +357,6 @@ def main():
               + ", ".join(f'"{name}"' for name in ID) + ", NULL};")
     elif what == "check":
         sys.exit(0 if check(objects) else 1)
-    elif what == "sites":
-        sites(objects)
 
 
 main()

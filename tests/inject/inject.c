@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 struct inject *inject;
-const char *inject_left_out;
 static bool armed;
 
 void *__real_mmap(void *p, size_t n, int prot, int flags, int fd, off_t offset);
@@ -19,14 +18,18 @@ void inject_init(void)
 		abort();
 }
 
-void inject_order(uint32_t nth, uint32_t which)
+void inject_set(const struct inject_order *orders, int count)
 {
-	inject->nth = nth;
-	inject->which = which;
+	memset(inject->order, 0, sizeof(inject->order));
+	for (int i = 0; i < count; i++) {
+		struct inject_order *o = &inject->order[i];
+
+		o->site = orders[i].site;
+		o->kth = orders[i].kth;
+		o->which = orders[i].which;
+		o->name = orders[i].name;
+	}
 	inject->calls = 0;
-	inject->codes = 0;
-	inject->done = false;
-	inject->code = 0;
 }
 
 void inject_arm(void)
@@ -39,21 +42,47 @@ void inject_disarm(void)
 	armed = false;
 }
 
+bool inject_is_ordered(void)
+{
+	return inject->order[0].kth != 0;
+}
+
+bool inject_is_done(void)
+{
+	return inject->order[0].done;
+}
+
+const struct inject_order *inject_failed(const char *name)
+{
+	for (int i = 0; i < INJECT_ORDERS; i++)
+		if (inject->order[i].done && !strcmp(inject_names[inject->order[i].name], name))
+			return &inject->order[i];
+	return NULL;
+}
+
+/* Async-signal-safe, for a process that borrows another's memory too. */
 int inject_call(int name, const void *site, const int *codes, uint32_t count)
 {
-	if (!armed || (inject_left_out && strcmp(inject_names[name], inject_left_out) == 0))
+	if (!armed)
 		return INJECT_NONE;
-	uint32_t n = __atomic_add_fetch(&inject->calls, 1, __ATOMIC_SEQ_CST);
+	uint32_t n = __atomic_fetch_add(&inject->calls, 1, __ATOMIC_SEQ_CST);
 	if (n < INJECT_CALLS) {
 		inject->called[n].name = name;
 		inject->called[n].site = site;
+		inject->called[n].is_safe = count == 0;
 	}
-	if (n != inject->nth)
-		return INJECT_NONE;
-	inject->codes = count;
-	if (inject->which >= count)
-		return INJECT_NONE;
-	inject->done = true;
-	inject->code = codes[inject->which];
-	return inject->code;
+	for (int i = 0; i < INJECT_ORDERS; i++) {
+		struct inject_order *o = &inject->order[i];
+
+		if (!o->kth || o->site != site ||
+		    __atomic_add_fetch(&o->calls, 1, __ATOMIC_SEQ_CST) != o->kth)
+			continue;
+		o->codes = count;
+		if (o->which >= count)
+			continue;
+		o->done = true;
+		o->code = codes[o->which];
+		return o->code;
+	}
+	return INJECT_NONE;
 }

@@ -1,7 +1,9 @@
-/* inject: one call of one process fails, by order of another.
+/* inject: calls of one process fail, by order of another.
  *
  * Both share the page that inject points to. The wrappers (calls.py) ask before each
- * call; the process that is to fail arms itself.
+ * call; the process that is to fail arms itself. A call is named by its place, the
+ * address behind it, and by how many times it came from there: so it is the same one
+ * in each run, whatever else was called before.
  */
 #ifndef TTYLOCK_TESTS_INJECT_H
 #define TTYLOCK_TESTS_INJECT_H
@@ -9,35 +11,49 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define INJECT_NONE  0
-#define INJECT_CALLS 20000
+enum {
+	INJECT_NONE = 0,
+	INJECT_CALLS = 20000,
+	INJECT_ORDERS = 3, /* each where only the failures before it lead to */
+};
 
-struct inject {
-	/* Order: the nth call (from 1; 0: none) fails with the which-th of its codes. */
-	uint32_t nth, which;
-	/* Report: what was called from where, and what failed. */
-	uint32_t calls;
+struct inject_order {
+	/* The kth call (from 1; 0: none) from the place fails with the which-th of its codes. */
+	const void *site;
+	uint32_t kth, which;
+	int name;
+	/* Report: */
+	uint32_t calls; /* from the place */
 	uint32_t codes; /* that the failed call has */
 	bool done;
 	int code;
+};
+
+struct inject {
+	struct inject_order order[INJECT_ORDERS];
+	uint32_t calls; /* what was called from where */
 	struct {
 		int name;
 		const void *site;
+		bool is_safe; /* it cannot fail */
 	} called[INJECT_CALLS];
 };
 
 extern struct inject *inject;
-/* A function that does not fail; NULL: each does. */
-extern const char *inject_left_out;
 extern const char *const inject_names[];
 
 /* Makes the page. */
 void inject_init(void);
-/* Before a run: what is to fail. */
-void inject_order(uint32_t nth, uint32_t which);
+/* Before a run: what is to fail, so many of the orders; and the report is empty. */
+void inject_set(const struct inject_order *orders, int count);
 /* From here on calls of this process count. */
 void inject_arm(void);
 void inject_disarm(void);
+
+/* Whether any call is to fail, whether one did, and whether one of this name. */
+bool inject_is_ordered(void);
+bool inject_is_done(void);
+const struct inject_order *inject_failed(const char *name);
 
 int inject_call(int name, const void *site, const int *codes, uint32_t count);
 

@@ -270,18 +270,16 @@ static const char *settles(pid_t daemon)
 
 static bool is_of_loop(void)
 {
-	return inject->nth < INJECT_CALLS &&
-	       strcmp(inject_names[inject->called[inject->nth].name], "event_base_dispatch") == 0;
+	return inject_failed("event_base_dispatch") != NULL;
 }
 
 /* --- all of it ------------------------------------------------------------------------- */
 
-static const char *play(uint32_t nth, uint32_t which)
+static const char *play(void)
 {
 	struct players all;
 	const char *fault = NULL;
 
-	inject_order(nth, which);
 	pid_t daemon = daemon_start();
 	bool served = daemon_serves(daemon);
 	if (served) {
@@ -290,12 +288,13 @@ static const char *play(uint32_t nth, uint32_t which)
 		fault = all.fault;
 		players_end(&all);
 		/* Where its loop fails, it ends: with an error, but in good order. */
-		bool ended = inject->done && is_over(daemon, is_of_loop() ? PLAYER_DEADLINE_MS : 0);
+		bool ended =
+		    inject_is_done() && is_over(daemon, is_of_loop() ? PLAYER_DEADLINE_MS : 0);
 		if (!fault && !ended)
 			fault = afterwards();
 		if (!fault && !ended)
 			fault = settles(daemon);
-		if (nth == 0)
+		if (!inject_is_ordered())
 			descriptors = descriptors_of(daemon);
 	}
 	close(ready[0]);

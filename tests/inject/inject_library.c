@@ -244,10 +244,8 @@ static const char *terminal_is_as_before(void)
 	const char *fault = NULL;
 
 	/* Whose modes cannot be set has none to put back. */
-	bool is_settable =
-	    !inject->done || inject->nth >= INJECT_CALLS ||
-	    strcmp(inject_names[inject->called[inject->nth].name], "tcsetattr") != 0 ||
-	    inject->code == EINTR;
+	const struct inject_order *failed = inject_failed("tcsetattr");
+	bool is_settable = !failed || failed->code == EINTR;
 	if (tcgetattr(stage.tty, &now) < 0 ||
 	    (is_settable && memcmp(&now, &modes, sizeof(now)) != 0))
 		fault = "the terminal's modes are left changed";
@@ -259,7 +257,7 @@ static const char *terminal_is_as_before(void)
 	return fault;
 }
 
-static const char *verdict_of(int status, uint32_t nth)
+static const char *verdict_of(int status)
 {
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status) == SIGKILL ? NULL : "it crashed";
@@ -267,30 +265,33 @@ static const char *verdict_of(int status, uint32_t nth)
 		return "it leaks, or worse (exit status)";
 	if (acts_report->fault[0])
 		return acts_report->fault;
-	if (nth == 0)
+	if (!inject_is_ordered())
 		heap = acts_report->heap;
 	return acts_report->heap > heap ? "memory leaks" : NULL;
+}
+
+static const char *name_of_failed(int order)
+{
+	const struct inject_order *o = &inject->order[order];
+
+	return o->done ? inject_names[o->name] : "nothing";
 }
 
 static void show_errors(void)
 {
 	for (int i = 0; i < acts_report->errors; i++)
-		printf("returned %s %s by %s in %s\n", acts_report->error[i].function,
-		    strerrorname_np(acts_report->error[i].error),
-		    inject->nth && inject->nth < INJECT_CALLS
-			? inject_names[inject->called[inject->nth].name]
-			: "nothing",
-		    act);
+		printf("returned %s %s by %s %s in %s\n", acts_report->error[i].function,
+		    strerrorname_np(acts_report->error[i].error), name_of_failed(0),
+		    name_of_failed(1), act);
 }
 
-static const char *play(uint32_t nth, uint32_t which)
+static const char *play(void)
 {
 	int pair[2], status;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
 	memset(acts_report, 0, sizeof(*acts_report));
-	inject_order(nth, which);
 	if (daemon_pid <= 0 || is_over(daemon_pid, 0)) {
 		end(&daemon_pid);
 		daemon_start();
@@ -312,7 +313,7 @@ static const char *play(uint32_t nth, uint32_t which)
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	end_orphans();
-	const char *others[] = {verdict_of(status, nth), rival_end(), terminal_is_as_before(),
+	const char *others[] = {verdict_of(status), rival_end(), terminal_is_as_before(),
 	    is_over(daemon_pid, 0) ? "the daemon is gone" : rival_start(), rival_end()};
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		fault = fault ? fault : others[i];
@@ -384,6 +385,7 @@ int main(int argc, char **argv)
 		return 1;
 	world_make();
 	tally_site_calls = SITE_CALLS;
+	tally_goes_deep = true;
 	int failures = tally_run(argc - 1, argv + 1, play);
 	world_end();
 	return failures ? 1 : 0;
