@@ -74,6 +74,8 @@ def shell(stage, *args, term="xterm", columns=160, env=None, argv=None):
 
 
 def leave(t, s, status=0):
+    """From its prompt: what is typed before that is read as a line, where Ctrl-D is no key."""
+    s.has(r"> $")
     s.terminal.send(CTRL_D)
     assert t.finish() == status, (t.exitstatus, t.signalstatus)
     assert t.shown.endswith("\r\n") and not t.shown.endswith("\n\r\n"), repr(t.shown[-40:])
