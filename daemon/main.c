@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -323,6 +324,8 @@ int main(int argc, char **argv)
 	standard_fds_fill();
 	options_parse(argc, argv, &options);
 	strangers_close(options.ready_fd);
+	/* Whoever started us, and what we log to, may be gone. */
+	signal(SIGPIPE, SIG_IGN);
 	log_init(options.level);
 	if (options.ready_fd >= 0)
 		fcntl(options.ready_fd, F_SETFD, FD_CLOEXEC);

@@ -433,4 +433,20 @@ def the_daemons_own_command_line(stage):
         assert out.stdout == "" and re.fullmatch(r"ttylockd: [^\n]+\n", out.stderr), (args, out)
 
 
+@test
+def nobody_waits_to_hear_that_it_is_ready(stage):
+    """Who started it has died: that ends no daemon, neither the one that serves nor the next."""
+    keeper = stage.run("cat")
+    until(stage.daemon_pid, "a daemon")
+    reads, writes = os.pipe()
+    os.close(reads)
+    second = subprocess.run([os.path.join(BUILD, "ttylockd"), "--ready-fd", str(writes), "--socket",
+                             stage.path("ttylock/ttylock.sock")], env=stage.env, stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True, timeout=TIMEOUT, pass_fds=[writes])
+    os.close(writes)
+    assert second.returncode == 0 and "another daemon serves it" in second.stderr, second
+    keeper.sendeof()
+    assert keeper.finish() == 0
+
+
 main(limit=180)
