@@ -14,8 +14,9 @@
 #include "text.h"
 
 #define LINE_MAX_BYTES 1024
-/* Lines a second of each class that peers may cause; the rest is counted. The
- * classes, so that many locks, or many deaths, do not hide that one was refused. */
+/* Lines a second of each class that peers may cause; the rest is counted, unless all
+ * is asked for. The classes, so that many locks, or many deaths, do not hide that one
+ * was refused. */
 #define LINES_PER_SECOND 200
 enum class { CLASS_INFO, CLASS_WARNING, CLASS_REFUSAL, CLASSES };
 
@@ -138,7 +139,7 @@ static bool wanted(enum log_level level, enum log_kind kind)
 {
 	if (level > log_max)
 		return false;
-	return level == LOG_LEVEL_ERROR || level == LOG_LEVEL_DEBUG ||
+	return level == LOG_LEVEL_ERROR || log_max == LOG_LEVEL_DEBUG ||
 	       rate_allows(class_of(level, kind));
 }
 

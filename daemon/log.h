@@ -1,7 +1,7 @@
 /* log: one line for each thing worth knowing, to stderr or to the journal.
  *
  * Every line is cleaned (text.h), so callers may put a peer's strings into it.
- * What peers can provoke is rate-limited; errors are not. Must not be called
+ * What peers can provoke is rate-limited, but for errors and at level debug. Must not be called
  * from a signal handler.
  */
 #ifndef TTYLOCK_LOG_H

@@ -188,6 +188,20 @@ static void left_restore(const struct recall *set, const struct entry *e)
 	locktable_set_left(set->broker->table, e->request.terminal, e->request.id, &left);
 }
 
+/* For who follows the log over a restart (tests/model/replay.py). */
+static void tell_restored(const struct broker *b, const struct entry *e)
+{
+	struct locktable_place place = place_of(&e->request);
+	const struct ticket *k = tickets_by_id(&b->tickets, e->request.id);
+
+	if (k)
+		log_debug("%s: request %llu restored as %s: pid %d (%s), grant %llu",
+		    k->terminal->proof.path, (unsigned long long)k->id,
+		    place.granted ? "holder" : "waiter", (int)k->caller->cred.pid,
+		    k->caller->cred.comm,
+		    (unsigned long long)(place.granted ? place.granted : place.under));
+}
+
 static int entry_compare(const void *a, const void *b)
 {
 	struct locktable_place pa = place_of(&((const struct entry *)a)->request);
@@ -213,6 +227,7 @@ static bool requests_read(struct recall *set)
 		good = request_restore(set, &all[i]);
 		set->holders += all[i].request.state != LEDGER_QUEUED;
 		set->waiters += all[i].request.state == LEDGER_QUEUED;
+		tell_restored(set->broker, &all[i]);
 	}
 	for (uint32_t i = 0; good && i < n; i++)
 		left_restore(set, &all[i]);
@@ -239,6 +254,7 @@ bool recall(struct recall *set)
 
 	if (!b->ledger)
 		return true;
+	log_debug("reads the last daemon's record");
 	if (!terminals_read(set) || !requests_read(set))
 		return false;
 	locktable_skip_ids(b->table, ledger_last_id(b->ledger));
