@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pb_decode.h>
 #include <pb_encode.h>
+#include <string.h>
 
 _Static_assert(ttylock_Envelope_size <= FRAME_BODY_MAX, "every message fits into a frame");
 
@@ -70,7 +71,9 @@ static bool body_decode(const uint8_t *buf, size_t len, ttylock_Envelope *e)
 		kind = kind_find(tag);
 	if (kind && pb_decode_varint32(&in, &size) && size == in.bytes_left) {
 		e->which_body = (pb_size_t)tag;
-		return pb_decode(&in, kind, &e->body);
+		/* What nanopb would set field by field, for all of ours are zero. */
+		memset(&e->body, 0, sizeof(e->body));
+		return pb_decode_ex(&in, kind, &e->body, PB_DECODE_NOINIT);
 	}
 	in = pb_istream_from_buffer(buf, len);
 	return pb_decode(&in, ttylock_Envelope_fields, e) && e->which_body != 0;
