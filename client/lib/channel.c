@@ -216,26 +216,33 @@ static int is_gone(int err)
 	return err == EPIPE || err == ECONNRESET || err == ENOTCONN || err == EBADF;
 }
 
-/* sendmsg with a descriptor on its first byte (passed >= 0). */
-static ssize_t send_some(int fd, const uint8_t *buf, size_t len, int passed)
+/* With a descriptor on its first byte. */
+static ssize_t send_passing(int fd, const uint8_t *buf, size_t len, int passed)
 {
 	struct iovec iov = {.iov_base = (void *)buf, .iov_len = len};
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr msg = {
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.space,
+	    .msg_controllen = sizeof(control.space),
+	};
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
 
-	if (passed >= 0) {
-		msg.msg_control = control.space;
-		msg.msg_controllen = sizeof(control.space);
-		struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cm), &passed, sizeof(int));
-	}
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &passed, sizeof(int));
 	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+/* send(2) where it will do: the kernel has less to look at. */
+static ssize_t send_some(int fd, const uint8_t *buf, size_t len, int passed)
+{
+	return passed < 0 ? send(fd, buf, len, MSG_NOSIGNAL) : send_passing(fd, buf, len, passed);
 }
 
 int channel_send_bytes(

@@ -49,8 +49,8 @@ HOOK = ['client/lib/sigint_hook.o', 'client/lib/channel.o', 'proto/frame.o', 'pr
 # The hook, and what nanopb's streams call by pointers that are data.
 ROOTS = {'sigint_hook', 'buf_read', 'buf_write'}
 
-HOOK_SAFE = SAFE | {'memmove', 'poll', 'write', 'sendmsg', 'recv', 'clock_gettime', 'nanosleep', 'getpid',
-                    'pthread_sigmask', 'sigemptyset', 'sigaddset', 'socket', 'connect', 'getsockopt', 'geteuid',
+HOOK_SAFE = SAFE | {'memmove', 'poll', 'write', 'send', 'sendmsg', 'recv', 'clock_gettime', 'nanosleep',
+                    'getpid', 'pthread_sigmask', 'sigemptyset', 'sigaddset', 'socket', 'connect', 'getsockopt', 'geteuid',
                     'close'}
 
 HOOK_REASONS = {

@@ -1,7 +1,7 @@
 /* links: client/shell/feed.o tests/fuzz/message.o tests/fuzz/library.a */
 /* links: proto/frame.o proto/ttylock.pb.o */
 /* links: -Wl,--wrap=socket,--wrap=connect,--wrap=getsockopt,--wrap=sendmsg,--wrap=recv */
-/* links: -Wl,--wrap=poll,--wrap=shutdown,--wrap=close,--wrap=nanosleep */
+/* links: -Wl,--wrap=send,--wrap=poll,--wrap=shutdown,--wrap=close,--wrap=nanosleep */
 /* links: -Wl,--wrap=clock_gettime */
 /* A daemon that says what it likes, in pieces of any size, to the client library: to
  * a link with requests, to a list of requests, and to the command's feed. No bytes
@@ -43,6 +43,7 @@ int __wrap_socket(int domain, int type, int protocol);
 int __wrap_connect(int fd, const struct sockaddr *a, socklen_t len);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags);
+ssize_t __wrap_send(int fd, const void *buf, size_t size, int flags);
 ssize_t __wrap_recv(int fd, void *buf, size_t size, int flags);
 int __wrap_poll(struct pollfd *p, nfds_t n, int timeout);
 int __wrap_shutdown(int fd, int how);
@@ -84,6 +85,14 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
 	(void)fd;
 	(void)flags;
 	return (ssize_t)m->msg_iov->iov_len;
+}
+
+ssize_t __wrap_send(int fd, const void *buf, size_t size, int flags)
+{
+	(void)fd;
+	(void)buf;
+	(void)flags;
+	return (ssize_t)size;
 }
 
 ssize_t __wrap_recv(int fd, void *buf, size_t size, int flags)
