@@ -22,7 +22,7 @@ static unsigned count_terminals(const struct link *l)
 
 static void take_status(struct link *l, const ttylock_LockStatus *status)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
+	ttylock_Envelope e;
 	struct request *q;
 
 	switch (requests_update(&l->requests, status, &q)) {

@@ -73,14 +73,14 @@ void link_number(struct link *l, struct request *q, ttylock_Envelope *e)
 
 int link_send_end(struct link *l, struct request *q)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
+	ttylock_Envelope e;
 
 	request_owe(&l->requests, q);
 	if (!q->owed)
 		return 0;
 	/* On one that waits it is the same as LockCancel. */
 	e.which_body = ttylock_Envelope_lock_release_tag;
-	e.body.lock_release.request = q->number;
+	e.body.lock_release = (ttylock_LockRelease){.request = q->number};
 	return link_send(l, &e, -1);
 }
 
@@ -193,7 +193,7 @@ void link_forget_terminal(struct link *l, int terminal)
 static int request(
     struct link *l, const ttylock_LockRequest *wish, const void *handle, int news, uint64_t *idp)
 {
-	ttylock_Envelope e = ttylock_Envelope_init_zero;
+	ttylock_Envelope e;
 	int r = 0;
 
 	if (l->lost && !link_mend_now(l))
