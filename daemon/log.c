@@ -109,7 +109,7 @@ static bool rate_allows(enum class class)
 	static unsigned lines[CLASSES];
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	if (now.tv_sec != second) {
 		unsigned missing = suppressed;
 

@@ -41,6 +41,13 @@ void text_clean(char *dst, size_t size, const char *src, size_t srclen)
 	size_t len = strnlen(src, srclen), out = 0;
 
 	for (size_t in = 0; in < len;) {
+		/* Nearly all there is. */
+		if (src[in] >= 0x20 && src[in] < 0x7f) {
+			if (out + 1 >= size)
+				break;
+			dst[out++] = src[in++];
+			continue;
+		}
 		uint32_t c = 0;
 		size_t n = utf8_decode((const unsigned char *)src + in, len - in, &c);
 		bool good = n > 0 && harmless(c);
