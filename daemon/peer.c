@@ -177,7 +177,7 @@ static void frame_handle(struct peer *p, size_t at, const ttylock_Envelope *e)
 
 /* Handles the whole frames in the inbox, as long as it is the peer's turn and
  * it reads the answers. Returns how many bytes they took. */
-static size_t frames_handle(struct peer *p)
+static size_t frames_handle(struct peer *p, uint64_t now)
 {
 	struct caller *c = &p->caller;
 	uint32_t cost = 0;
@@ -207,13 +207,13 @@ static size_t frames_handle(struct peer *p)
 		at += (size_t)n;
 	}
 	/* Half a frame is not for nothing either. */
-	usage_talked(c->usage, broker_now(), cost ? cost : 1);
+	usage_talked(c->usage, now, cost ? cost : 1);
 	return at;
 }
 
-static void peer_process(struct peer *p)
+static void peer_process(struct peer *p, uint64_t now)
 {
-	if (inbox_took(&p->in, frames_handle(p)) < 0)
+	if (inbox_took(&p->in, frames_handle(p, now)) < 0)
 		peer_gone(p, "cannot be listened to: out of memory");
 	if (p->caller.gone)
 		return;
@@ -245,14 +245,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 	struct peers *set = p->set;
+	uint64_t now = broker_now();
 
 	(void)fd;
 	(void)what;
 	/* One buffer's worth at a time: nobody keeps the loop to himself. */
-	if (!usage_may_talk(p->caller.usage, broker_now()))
+	if (!usage_may_talk(p->caller.usage, now))
 		peer_await_turn(p);
 	else if (peer_receive(p))
-		peer_process(p);
+		peer_process(p, now);
 	peers_reap(set);
 }
 
@@ -262,11 +263,11 @@ static void on_turn(struct turn *turn)
 	struct peer *p = (struct peer *)((char *)turn - offsetof(struct peer, turn));
 	struct peers *set = p->set;
 
-	peer_process(p);
+	peer_process(p, broker_now());
 	if (!p->caller.gone && !p->paused && !p->turn.waits) {
 		event_add(&p->readable, NULL);
 		if (peer_receive(p))
-			peer_process(p);
+			peer_process(p, broker_now());
 	}
 	peers_reap(set);
 }
@@ -303,13 +304,14 @@ static void on_died(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 	struct peers *set = p->set;
+	uint64_t now = broker_now();
 
 	(void)fd;
 	(void)what;
 	p->caller.dying = true;
-	peer_process(p);
+	peer_process(p, now);
 	for (int i = 0; i < LAST_WORDS && !p->caller.gone && peer_receive(p); i++)
-		peer_process(p);
+		peer_process(p, now);
 	peer_gone(p, "its process died");
 	peers_reap(set);
 }

@@ -102,13 +102,13 @@ static void refuse(struct broker *b, struct caller *c, uint64_t number, ttylock_
 }
 
 static ttylock_Code lock_check(
-    const struct broker *b, const struct caller *c, const ttylock_LockRequest *r)
+    const struct broker *b, const struct caller *c, const ttylock_LockRequest *r, uint64_t now)
 {
 	if (r->reason < _ttylock_Reason_MIN || r->reason > _ttylock_Reason_MAX ||
 	    r->subject_pid < 0 || r->terminal >= CALLER_TERMINALS)
 		return ttylock_Code_ERROR_INVALID;
-	const struct terminal *t = caller_terminal(c, r->terminal);
-	if (!t || !terminal_alive(t))
+	struct terminal *t = caller_terminal(c, r->terminal);
+	if (!t || !terminal_alive_at(t, now))
 		return ttylock_Code_ERROR_TERMINAL;
 
 	struct policy_case pc = {
@@ -147,7 +147,8 @@ static struct lineage *lineage_of(struct caller *c, pid_t subject)
 	return c->lineage ? lineage_ref(c->lineage) : NULL;
 }
 
-static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttylock_LockRequest *r)
+static struct ticket *ticket_of(
+    struct broker *b, struct caller *c, const ttylock_LockRequest *r, uint64_t now)
 {
 	pid_t subject = r->subject_pid ? r->subject_pid : c->cred.pid;
 	struct ticket_texts texts;
@@ -173,13 +174,14 @@ static struct ticket *ticket_of(struct broker *b, struct caller *c, const ttyloc
 	k->reason = (int)r->reason;
 	k->task_id = r->task.id;
 	k->subject_pid = subject;
-	k->asked = broker_now();
+	k->asked = now;
 	return k;
 }
 
 static int lock_request(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
 	const ttylock_LockRequest *r = &e->body.lock_request;
+	uint64_t now = broker_now();
 
 	/* A LockStatus of such a number would speak of another request. */
 	if (r->request == 0 || tickets_by_number(&b->tickets, c, r->request)) {
@@ -191,8 +193,8 @@ static int lock_request(struct broker *b, struct caller *c, const ttylock_Envelo
 		broker_reclaim(b, c, r->request, r->reclaim.bytes);
 		return 0;
 	}
-	ttylock_Code code = lock_check(b, c, r);
-	struct ticket *k = code ? NULL : ticket_of(b, c, r);
+	ttylock_Code code = lock_check(b, c, r, now);
+	struct ticket *k = code ? NULL : ticket_of(b, c, r, now);
 	if (!k) {
 		refuse(b, c, r->request, code ? code : ttylock_Code_ERROR_QUOTA);
 		return 0;

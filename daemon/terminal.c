@@ -102,6 +102,16 @@ bool terminal_alive(const struct terminal *t)
 	return t->proof.handle < 0 || fstat(t->proof.handle, &st) < 0 || st.st_nlink > 0;
 }
 
+bool terminal_alive_at(struct terminal *t, uint64_t now)
+{
+	if (t->seen == now)
+		return true;
+	if (!terminal_alive(t))
+		return false;
+	t->seen = now;
+	return true;
+}
+
 uid_t terminal_owner(const struct terminal *t)
 {
 	struct stat st;

@@ -22,6 +22,7 @@ struct terminal {
 	struct proof proof; // owns its handle
 	uint32_t refs;
 	bool kept;	     /* dirty and idle: one of the refs is for that */
+	uint64_t seen;	     /* alive, by terminal_alive_at(): ms */
 	struct usage *payer; // NULL, or holds a reference to it; charged for the record
 	uint32_t entry;	     /* the ledger's; LEDGER_NONE */
 	struct terminal *prev, *next;
@@ -58,6 +59,11 @@ void terminal_unref(struct terminal *t);
 
 /* False once its device is gone. */
 bool terminal_alive(const struct terminal *t);
+
+/* The same for a request at that time (ms), which may be as old as the millisecond: one
+ * look serves all of it. A terminal may go right after any look, so this decides nothing
+ * but how early that is told; never which terminal it is. */
+bool terminal_alive_at(struct terminal *t, uint64_t now);
 
 /* The uid that owns the device now; (uid_t)-1 when it has none any more. */
 uid_t terminal_owner(const struct terminal *t);

@@ -471,6 +471,7 @@ static void do_fate(struct bytes *b, int conn)
 			for (int t = 0; t < 3; t++)
 				world.terminals[world.terminal_count - 3 + t].dead = true;
 			world.terminal_count += 3;
+			world.now_ms++; /* a look at a terminal serves for a millisecond */
 		}
 		break;
 	case 5:
