@@ -83,8 +83,8 @@ $(BUILD)/inject/daemon: $(BUILD)/tests/inject/inject_daemon.o $(inject_o) $(BUIL
 	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
 # Beside the daemon and the command, where the library looks for them.
-$(BUILD)/tests/inject/inject_library.o $(BUILD)/tests/inject/acts.o: CPPFLAGS += -Iclient/include
-$(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts inject tally) \
+$(BUILD)/tests/inject/inject_library.o $(BUILD)/tests/inject/acts.o $(BUILD)/tests/inject/acts_crash.o: CPPFLAGS += -Iclient/include
+$(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash debugger inject tally) \
 		$(BUILD)/inject/calls.o $(lib_o) $(crash_o) $(proto_o) | $(BUILD)/ttylockd $(BUILD)/ttylock
 	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 

@@ -16,8 +16,8 @@
  * later wins: nothing here stands in its way.
  *
  * Nothing in this file, nor in what it calls, may use the heap, standard I/O, a lock, fork() or a
- * wrapper that a sanitizer interposes; nothing looks into *info, which is garbage if an old-style
- * handler called ours by its remembered address.
+ * wrapper that a sanitizer interposes; nothing looks into *info without a frame, for it is garbage
+ * if an old-style handler called ours by its remembered address.
  */
 #include "crash.h"
 
@@ -163,7 +163,8 @@ static bool is_function(const struct sigaction *action)
 
 /* Ours stays where it is to call an earlier handler. The gate tells of the debugger's end; -1:
  * there is none. */
-static void prepare_strike(int sig, int gate, pid_t tid, const ucontext_t *frame)
+static void prepare_strike(
+    int sig, int gate, pid_t tid, const siginfo_t *info, const ucontext_t *frame)
 {
 	struct sigaction now;
 
@@ -173,7 +174,9 @@ static void prepare_strike(int sig, int gate, pid_t tid, const ucontext_t *frame
 	} else {
 		sigaction(sig, &before[sig], NULL);
 		if (frame && gate >= 0) {
-			rearm_later(gate, sig, &before[sig], &now, context_pc(frame));
+			/* One that was sent does not come again by itself. */
+			uintptr_t pc = info->si_code > 0 ? context_pc(frame) : 0;
+			rearm_later(gate, sig, &before[sig], &now, pc);
 			return;
 		}
 	}
@@ -200,7 +203,7 @@ static void handle(
 	}
 	bool attached = tracer > 0 || gate >= 0;
 	SYNC_POINT("crash.before-restore");
-	prepare_strike(sig, gate, tid, frame);
+	prepare_strike(sig, gate, tid, info, frame);
 	strike_again(pid, tid, sig, info);
 	if (attached || others == 0 || before[sig].sa_handler != SIG_DFL) {
 		if (others > 0)

@@ -10,7 +10,7 @@
 
 /*
  * Once the gate's other end is closed: if sig has still the action `now`, and the calling thread is
- * not at pc any more, give it `then`. Takes the gate over. Async-signal-safe.
+ * not at pc any more (0: wherever it is), give it `then`. Takes the gate over. Async-signal-safe.
  */
 void rearm_later(
     int gate, int sig, const struct sigaction *now, const struct sigaction *then, uintptr_t pc);

@@ -20,9 +20,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- alternate stacks ----------------------------------------------------- */
 
+static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t stack_key;
-static pthread_once_t stack_once = PTHREAD_ONCE_INIT;
-static int stack_error;
+static bool has_key;
 
 static size_t guard_size(void)
 {
@@ -35,9 +35,17 @@ static void free_stack(void *stack)
 	munmap((char *)stack - guard_size(), guard_size() + altstack_size());
 }
 
-static void make_key(void)
+/* By whoever is the first that it can be made for. */
+static int make_key(void)
 {
-	stack_error = -pthread_key_create(&stack_key, free_stack);
+	int r = 0;
+
+	pthread_mutex_lock(&key_lock);
+	if (!has_key)
+		r = -pthread_key_create(&stack_key, free_stack);
+	has_key = r == 0;
+	pthread_mutex_unlock(&key_lock);
+	return r;
 }
 
 EXPORT int ttylock_crash_handler_thread(void)
@@ -46,9 +54,9 @@ EXPORT int ttylock_crash_handler_thread(void)
 
 	if (altstack_present())
 		return 0;
-	pthread_once(&stack_once, make_key);
-	if (stack_error)
-		return stack_error;
+	int r = make_key();
+	if (r < 0)
+		return r;
 	/* The program may have taken away the one that we gave it. */
 	char *stack = pthread_getspecific(stack_key);
 	if (!stack) {

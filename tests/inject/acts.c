@@ -1,4 +1,4 @@
-#include "acts.h"
+#include "acts_inside.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,17 +13,11 @@
 #include <ttylock.h>
 #include <unistd.h>
 
-#include "inject.h"
-
-#define SECOND 1000
-/* Of which one has to do. */
-#define TRIES (INJECT_ORDERS + 1)
-
 struct acts_report *acts_report;
-static const struct acts_stage *stage;
+const struct acts_stage *stage;
 static volatile sig_atomic_t interrupts;
 
-static void fault(const char *what)
+void acts_fault(const char *what)
 {
 	if (!acts_report->fault[0])
 		snprintf(acts_report->fault, sizeof(acts_report->fault), "%s", what);
@@ -31,7 +25,7 @@ static void fault(const char *what)
 
 /* --- calls that may fail ------------------------------------------------------ */
 
-static int came(const char *function, int r)
+int acts_came(const char *function, int r)
 {
 	inject_disarm();
 	if (r < 0 && acts_report->errors < ACTS_ERRORS) {
@@ -41,12 +35,10 @@ static int came(const char *function, int r)
 	return r;
 }
 
-#define CALL(function, ...) came(#function, (inject_arm(), function(__VA_ARGS__)))
-
 static void ask(char what)
 {
 	if (write(stage->world, &what, 1) != 1 || read(stage->world, &what, 1) != 1)
-		fault("the driver is gone");
+		acts_fault("the driver is gone");
 }
 
 int acts_hold(int file)
@@ -67,7 +59,7 @@ static struct ttylock *opened(int tty)
 	for (int i = 0; i < TRIES; i++)
 		if (CALL(ttylock_open, &t, tty, 0) == 0)
 			return t;
-	fault("it cannot be opened a second time");
+	acts_fault("it cannot be opened a second time");
 	return NULL;
 }
 
@@ -81,7 +73,7 @@ static void closed(struct ttylock *t)
 static void holds(void)
 {
 	if (!acts_hold(stage->file))
-		fault("there is a second holder");
+		acts_fault("there is a second holder");
 }
 
 /* What failed holds nothing. */
@@ -96,9 +88,9 @@ static bool granted(struct ttylock *t, const struct ttylock_wish *wish, uint64_t
 			return true;
 		}
 		if (*id && ttylock_get_status(t, *id, &status) != -ENOENT)
-			fault("an acquire that failed leaves its request");
+			acts_fault("an acquire that failed leaves its request");
 	}
-	fault("nothing is granted a second time");
+	acts_fault("nothing is granted a second time");
 	return false;
 }
 
@@ -124,7 +116,7 @@ static void act_turn(void)
 	for (int i = 0; i < 2; i++) {
 		bool in_haste = i == 0;
 		if (CALL(ttylock_acquire, t, in_haste ? &now : &wish, in_haste ? -1 : 20, &id) == 0)
-			fault("granted while another has it");
+			acts_fault("granted while another has it");
 	}
 	ask(ACTS_YIELD);
 	if (granted(t, &wish, &id))
@@ -152,7 +144,7 @@ static void await_grant(struct ttylock *t, uint64_t id)
 	if (state_of(t, id) == TTYLOCK_GRANTED)
 		holds();
 	else if (state_of(t, id) != TTYLOCK_LOST) /* which dispatch has said */
-		fault("an asynchronous request is never granted");
+		acts_fault("an asynchronous request is never granted");
 }
 
 static bool asked(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *id)
@@ -160,7 +152,7 @@ static bool asked(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *
 	for (int i = 0; i < TRIES; i++)
 		if (CALL(ttylock_acquire_async, t, wish, id) == 0)
 			return true;
-	fault("nothing can be asked for a second time");
+	acts_fault("nothing can be asked for a second time");
 	return false;
 }
 
@@ -254,7 +246,7 @@ static void act_shield(void)
 	closed(t);
 	sigaction(SIGINT, NULL, &there);
 	if (there.sa_handler != on_interrupt)
-		fault("SIGINT's handler is not put back");
+		acts_fault("SIGINT's handler is not put back");
 }
 
 /* The terminal stays ours, whoever is the daemon. */
@@ -312,7 +304,7 @@ static void act_fork(void)
 		while (pid > 0 && waitpid(pid, &status, 0) < 0)
 			;
 		if (pid > 0 && status != 0)
-			fault("the child crashed");
+			acts_fault("the child crashed");
 		CALL(ttylock_in_debug, getpid());
 		CALL(ttylock_wait_idle, 0);
 		released(t, id);
@@ -332,7 +324,7 @@ static void act_start(void)
 	for (int i = 0; i < TRIES && !t; i++)
 		CALL(ttylock_open, &t, stage->tty, TTYLOCK_START);
 	if (!t) {
-		fault("no daemon can be started a second time");
+		acts_fault("no daemon can be started a second time");
 		return;
 	}
 	if (granted(t, &wish, &id))
@@ -350,11 +342,7 @@ static void act_install(void)
 	CALL(ttylock_crash_handler_set, false);
 }
 
-static const struct {
-	const char *name;
-	void (*play)(void);
-	bool leaves; /* what it installs stays */
-} acts[] = {
+static const struct act acts[] = {
     {"turn", act_turn, false},
     {"async", act_async, false},
     {"terminal", act_terminal, false},
@@ -363,6 +351,7 @@ static const struct {
     {"fork", act_fork, false},
     {"start", act_start, false},
     {"install", act_install, true},
+    {NULL, NULL, false},
 };
 
 /* --- one of them -------------------------------------------------------------- */
@@ -392,22 +381,32 @@ static void settle(int before)
 		ttylock_close(t);
 	}
 	if (descriptors() != before)
-		fault("descriptors leak");
+		acts_fault("descriptors leak");
+}
+
+static const struct act *find(const char *name)
+{
+	const struct act *const all[] = {acts, acts_of_crashes};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		for (const struct act *a = all[i]; a->name; a++)
+			if (strcmp(a->name, name) == 0)
+				return a;
+	return NULL;
 }
 
 int acts_play(const char *name, const struct acts_stage *where)
 {
+	const struct act *act = find(name);
+
 	stage = where;
-	for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++) {
-		if (strcmp(acts[i].name, name) != 0)
-			continue;
-		int before = descriptors();
-		size_t heap = mallinfo2().uordblks;
-		acts[i].play();
-		if (!acts[i].leaves)
-			settle(before);
-		acts_report->heap = mallinfo2().uordblks - heap;
-		exit(0);
-	}
-	return 0;
+	if (!act)
+		return 0;
+	int before = descriptors();
+	size_t heap = mallinfo2().uordblks;
+	act->play();
+	if (!act->leaves)
+		settle(before);
+	acts_report->heap = mallinfo2().uordblks - heap;
+	exit(0);
 }

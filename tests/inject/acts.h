@@ -7,13 +7,17 @@
 #ifndef TTYLOCK_TESTS_ACTS_H
 #define TTYLOCK_TESTS_ACTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { ACTS_ERRORS = 64 };
 
 struct acts_report {
-	char fault[160]; /* empty: none */
-	size_t heap;	 /* bytes that are left when all is closed */
+	char fault[160];     /* empty: none */
+	size_t heap;	     /* bytes that are left when all is closed */
+	bool may_end_by[65]; /* signals */
+	int sessions;	     /* that a debugger has, where nothing fails */
+	bool has_helpers;    /* that end by themselves */
 	int errors;
 	struct {
 		const char *function;

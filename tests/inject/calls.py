@@ -164,7 +164,7 @@ epoll_ctl ENOMEM ENOSPC
 epoll_pwait EINTR
 ppoll EINTR ENOMEM
 clock_nanosleep EINTR
-futex EINTR EAGAIN
+futex EINTR EAGAIN ETIMEDOUT
 wait4 EINTR ECHILD
 execve ENOENT EACCES ENOMEM
 mmap ENOMEM
@@ -177,7 +177,7 @@ rt_tgsigqueueinfo ESRCH EAGAIN
 pidfd_open ESRCH EMFILE
 """
 
-# Those that do not fail where their arguments are right.
+# Those that do not fail where their arguments are right, as a futex's wake does not.
 SAFE = "rt_sigaction rt_sigprocmask gettid getpid sched_yield lseek clock_gettime exit_group"
 
 HEAD = """/* Made by tests/inject/calls.py. */
@@ -186,6 +186,7 @@ HEAD = """/* Made by tests/inject/calls.py. */
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -253,9 +254,16 @@ SHORTER = {"recv": "n = 1", "send": "n = 1", "read": "n = n > 1 ? 1 : n",
            "pwrite": "n = n > 1 ? n / 2 : n"}
 
 
+def more_arguments(name, last):
+    return [f"\tlong more[{MORE[name]}];", "\tva_list ap;", f"\tva_start(ap, {last});",
+            f"\tfor (int i = 0; i < {MORE[name]}; i++)", "\t\tmore[i] = va_arg(ap, long);",
+            "\tva_end(ap);"]
+
+
 def system_calls():
     """The syscall wrapper's choice: C."""
-    lines = ["\tint code = INJECT_NONE;", "\tswitch (n) {"]
+    lines = [*more_arguments("syscall", "n"), "\tint code = INJECT_NONE;",
+             "\tswitch (n == SYS_futex && more[1] == FUTEX_WAKE ? SYS_getpid : n) {"]
     for line in SYSTEM_CALLS.strip().splitlines():
         name, *errnos = line.split()
         lines += [f"\tcase SYS_{name}: {{",
@@ -300,10 +308,8 @@ def wrapper(name, prototype, result, errnos):
                  f"\tstatic const int codes[] = {{{', '.join(codes)}}};",
                  f"\tint code = inject_call({ID[name]}, __builtin_return_address(0), codes, "
                  f"{len(codes)});", ""])]
-    if MORE.get(name):
-        lines += [f"\tlong more[{MORE[name]}];", "\tva_list ap;", f"\tva_start(ap, {names[-1]});",
-                  f"\tfor (int i = 0; i < {MORE[name]}; i++)", "\t\tmore[i] = va_arg(ap, long);",
-                  "\tva_end(ap);"]
+    if MORE.get(name) and name != "syscall":
+        lines += more_arguments(name, names[-1])
     if "SHORT" in errnos:
         lines.append("\tif (code == SHORT) {")
         if name in SHORTER:

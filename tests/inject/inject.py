@@ -41,7 +41,9 @@ UNREACHED_BY_LIBRARY = {
                     "only where root starts another user's daemon"),
     **dict.fromkeys("kill readlink stat".split(), "only with other processes at the terminal"),
 }
-ACTS = ["restart", "turn", "shield", "terminal", "async", "fork", "start", "install"]
+# The longest first.
+ACTS = """mended threads restart vfork outlived turn terminal shield breakpoint crash async fork
+start assert dump trap asked-to-end install""".split()
 
 
 def objects_of(build, *directories):
@@ -49,9 +51,8 @@ def objects_of(build, *directories):
 
 
 def run(argv):
-    ended = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                           errors="replace", check=False)
-    return ended.stdout + ("" if ended.returncode in (0, 1) else f"not ok - {argv}: exit\n")
+    ended = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
+    return ended.stdout + ended.stderr + ("" if ended.returncode in (0, 1) else f"not ok - {argv}: exit\n")
 
 
 # --- what the library's functions may return ------------------------------------------

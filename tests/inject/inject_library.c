@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -27,10 +28,12 @@
 #include <unistd.h>
 
 #include "acts.h"
+#include "debugger.h"
 #include "inject.h"
 #include "tally.h"
 
 #define DEADLINE_MS 25000
+#define HELPER_MS   10000
 #define YIELD_LOOKS 50
 /* /proc is looked through, and has any number of processes. */
 #define SITE_CALLS 24
@@ -103,25 +106,67 @@ static void empty(const char *path)
 		closedir(d);
 }
 
-/* The driver is the parent of what has none any more. */
-static void end_orphans(void)
+/* The driver is the parent of what has none any more. Each of these; false: no more. */
+static bool each_orphan(bool (*fn)(pid_t pid))
 {
 	char list[64];
-	FILE *f;
+	bool goes_on = true;
+	int pid;
 
 	snprintf(list, sizeof(list), "/proc/self/task/%d/children", (int)getpid());
-	for (bool any = true; any && (f = fopen(list, "r"));) {
-		int pid;
+	for (bool any = true; any && goes_on;) {
+		FILE *f = fopen(list, "r");
 
 		any = false;
-		while (fscanf(f, "%d", &pid) == 1) {
+		while (f && goes_on && fscanf(f, "%d", &pid) == 1) {
 			if (pid == daemon_pid || pid == rival_pid)
 				continue;
-			end(&(pid_t){pid});
+			goes_on = fn(pid);
 			any = true;
 		}
-		fclose(f);
+		if (f)
+			fclose(f);
 	}
+	return goes_on;
+}
+
+static bool end_orphan(pid_t pid)
+{
+	end(&pid);
+	return true;
+}
+
+static bool await_orphan(pid_t pid)
+{
+	bool over = is_over(pid, HELPER_MS);
+
+	if (over)
+		waitpid(pid, NULL, 0);
+	return over;
+}
+
+static const char *await_helpers(void)
+{
+	const char *fault = NULL;
+	struct stat st;
+
+	if (!acts_report->has_helpers)
+		return NULL;
+	if (!each_orphan(await_orphan))
+		fault = "a helper hangs";
+	else if (access(DEBUGGER_FAULT, F_OK) == 0)
+		fault = "there is a second holder";
+	else if (!inject_is_ordered() && acts_report->sessions &&
+		 (stat(DEBUGGER_SESSIONS, &st) < 0 || st.st_size != acts_report->sessions))
+		fault = "not so many sessions as crashes";
+	unlink(DEBUGGER_FAULT);
+	unlink(DEBUGGER_SESSIONS);
+	return fault;
+}
+
+static void end_orphans(void)
+{
+	each_orphan(end_orphan);
 	empty("own");
 }
 
@@ -260,7 +305,9 @@ static const char *terminal_is_as_before(void)
 static const char *verdict_of(int status)
 {
 	if (WIFSIGNALED(status))
-		return WTERMSIG(status) == SIGKILL ? NULL : "it crashed";
+		return WTERMSIG(status) == SIGKILL || acts_report->may_end_by[WTERMSIG(status)]
+			   ? NULL
+			   : "it crashed";
 	if (WEXITSTATUS(status))
 		return "it leaks, or worse (exit status)";
 	if (acts_report->fault[0])
@@ -312,6 +359,8 @@ static const char *play(void)
 	close(pair[0]);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
+	const char *helpers = await_helpers();
+	fault = fault ? fault : helpers;
 	end_orphans();
 	const char *others[] = {verdict_of(status), rival_end(), terminal_is_as_before(),
 	    is_over(daemon_pid, 0) ? "the daemon is gone" : rival_start(), rival_end()};
@@ -373,6 +422,8 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 64;
 	act = argv[1];
+	if (argc == 4 && strcmp(act, "--debug") == 0)
+		return debugger_run(argv[2], atoi(argv[3]));
 	/* Else what is freed counts as used. */
 	if (!getenv("GLIBC_TUNABLES")) {
 		setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
