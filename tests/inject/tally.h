@@ -12,7 +12,7 @@
 /* A place that is called more often fails in so many of its calls, spread evenly. 0: in
  * each of them. */
 extern uint32_t tally_site_calls;
-/* Whether what only a failure leads to fails as well. */
+/* Whether what only a failure leads to fails as well, unless so many are left out. */
 extern bool tally_goes_deep;
 
 /* play: one run, with the orders that are set: NULL, or what is wrong. Arguments: NUMBER
