@@ -40,9 +40,12 @@ static int take_interrupt(struct wait *w)
 {
 	struct ttylock_status s;
 
-	/* Also while the daemon is gone: nobody is known to have the terminal then. */
+	/* Our turn may have come, and not been read yet. */
+	ttylock_dispatch(w->turn->lock, 0);
+	/* Also while the daemon is gone, or has not answered: nobody is known to have
+	 * the terminal then. */
 	if (escapes(w) || !link_is_up(w->turn->lock->link) ||
-	    ttylock_get_status(w->turn->lock, w->id, &s) < 0 || s.state != TTYLOCK_QUEUED)
+	    ttylock_get_status(w->turn->lock, w->id, &s) < 0 || s.state != TTYLOCK_QUEUED || !s.id)
 		return -ECANCELED;
 	if (s.holder_pid)
 		complain(0, "Ctrl-C kept back: %s (pid %d) has the terminal: %s", s.holder_comm,

@@ -149,6 +149,25 @@ def ctrl_c_before_the_command_is_in_front(stage):
 
 
 @test
+def ctrl_c_when_the_turn_has_come_unread(stage):
+    t = stage.spawn("sh", "-c", f"read line; exec {TTYLOCK} exec -- sleep 2000")
+    first = beside_start(stage, t, "exec", "--", "sleep", "1000")
+    until(lambda: stage.requests()[0], "somebody has the terminal")
+    t.sendline("")
+    second = stage.until_waiting(1)[1][0]["pid"]
+    os.kill(second, signal.SIGSTOP)
+    until(lambda: proc_stat(second)[0] == "T", "it stands still")
+    first.terminate()
+    first.communicate(timeout=TIMEOUT)
+    until(lambda: stage.requests()[0]["pid"] == second, "its turn")
+    t.sendintr()
+    until(lambda: pending(second, signal.SIGINT), "the key's signal")
+    os.kill(second, signal.SIGCONT)
+    assert t.finish() == 130
+    assert "kept back" not in t.shown
+
+
+@test
 def an_interrupt_that_is_sent_reaches_the_command(stage):
     t = stage.spawn(TTYLOCK, "exec", "--", "sh", "-c", "trap 'echo interrupted; exit 3' INT; while :; do sleep 0.01; done")
     until(lambda: stage.named("sleep"), "the command runs")
