@@ -105,7 +105,8 @@ struct ttylock_status {
  * for reading and writing and is duplicated. tty -1: the controlling one,
  * else the one that $TTYLOCK_TTY names; TTYLOCK_NO_TERMINAL: none, for
  * ttylock_list() alone. The daemon is looked for at $TTYLOCK_SOCKET alone if
- * that is set, else at the system's socket, then the user's.
+ * that is set, else at the system's socket, then the user's; while a daemon that
+ * was started for the user knows anybody, at the user's alone.
  *
  * -ENOTTY: no terminal; -EACCES: it is not open for both, or the daemon
  * refuses it, or the socket may not be used; -ENOENT: no daemon (and not
@@ -113,7 +114,8 @@ struct ttylock_status {
  * -EPERM: the listener is neither ours nor root's; -EPROTO: what listens there
  * speaks something else; -ETIMEDOUT: no answer in five seconds; -EUSERS: too
  * many connections; -EINTR: a signal was handled meanwhile; -ECHILD: the
- * daemon that was started ended at once; -ENOMEM, and what
+ * daemon that was started ended at once; -EHOSTDOWN: none is started, for a service
+ * was stopped that somebody had or wanted a terminal of; -ENOMEM, and what
  * socket(2), connect(2) and other system calls on a descriptor return. */
 #define TTYLOCK_NO_TERMINAL (-2)
 int ttylock_open(struct ttylock **outp, int tty, unsigned flags);

@@ -67,6 +67,33 @@ static uid_t authority(void)
 	return uid;
 }
 
+static bool is_file_of(const char *path, const char *rest, uid_t uid)
+{
+	char file[ADDRESS_MAX + 16];
+	struct stat st;
+
+	snprintf(file, sizeof(file), "%s%s", path, rest);
+	return lstat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == uid;
+}
+
+static bool has_record(const char *path)
+{
+	char ledger[ADDRESS_MAX + 16];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(
+	    ledger, sizeof(ledger), "%.*s/daemon/ledger", (int)(slash ? slash - path : 0), path);
+	return slash && access(ledger, F_OK) == 0;
+}
+
+bool addresses_are_stopped(const struct addresses *a)
+{
+	const char *last = a->path[a->count - 1];
+
+	return !strcmp(last, ADDRESS_SYSTEM) || has_record(last) ||
+	       (a->count > 1 && has_record(ADDRESS_SYSTEM));
+}
+
 bool address_trusts(uid_t listener)
 {
 	return listener == 0 || listener == geteuid() || listener == authority();
@@ -82,7 +109,14 @@ int addresses_find(struct addresses *a)
 	a->count = 2;
 	a->owner = authority();
 	strcpy(a->path[0], ADDRESS_SYSTEM);
-	return users_path(a->path[1], a->owner, &a->group);
+	int r = users_path(a->path[1], a->owner, &a->group);
+	/* Whoever is known to one of the user's own stays with it, and so does the
+	 * terminal, when the system's service is started meanwhile. */
+	if (r == 0 && is_file_of(a->path[1], ".ledger", a->owner)) {
+		a->count = 1;
+		strcpy(a->path[0], a->path[1]);
+	}
+	return r;
 }
 
 int address_own(char out[ADDRESS_MAX])

@@ -2,10 +2,11 @@
  *
  * In order: $TTYLOCK_SOCKET alone if it is set; the system's; the user's own,
  * below the user's runtime directory or, without one, in a directory of the
- * user's below /tmp. For root it is, in place of its own, the one of the user who
- * owns the terminal, so that one daemon has that terminal. A set-user-ID program
- * ignores the environment and the terminal. Makes the user's directory, but no
- * socket.
+ * user's below /tmp. The latter alone while a daemon that was started on demand
+ * has its record there: the system's may have come later. For root it is, in
+ * place of its own, the one of the user who owns the terminal, so that one daemon
+ * has that terminal. A set-user-ID program ignores the environment and the
+ * terminal. Makes the user's directory, but no socket.
  */
 #ifndef TTYLOCK_ADDRESS_H
 #define TTYLOCK_ADDRESS_H
@@ -33,6 +34,11 @@ int address_own(char out[ADDRESS_MAX]);
 
 /* Whether a daemon of that user may tell us whose turn it is. */
 bool address_trusts(uid_t listener);
+
+/* Where none of them answers: whether that is because a service was stopped, the
+ * system's or a user manager's, to which somebody is known. A daemon in its place
+ * would know nothing of those. */
+bool addresses_are_stopped(const struct addresses *a);
 
 /* Makes the directory of a user's socket where it is missing, and checks that
  * it is a directory of ours that nobody else can write to. 0; -EACCES: it is

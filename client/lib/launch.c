@@ -124,6 +124,8 @@ int launch_daemon(const struct addresses *a, int64_t deadline)
 	char exe[PATH_MAX], log[ADDRESS_MAX + 16];
 	int ready[2];
 
+	if (addresses_are_stopped(a))
+		return -EHOSTDOWN;
 	int r = find_daemon(exe);
 	if (r == 0 && a->owner == geteuid())
 		r = address_prepare(path);

@@ -299,12 +299,77 @@ def without_it_the_user_has_one_of_his_own(stage):
     until(lambda: daemons() == [], "its end")
 
 
-# --- the user manager's ---------------------------------------------------------------------
+# --- beside a daemon of a user's own --------------------------------------------------------
 
 def as_user(name):
     uid = pwd.getpwnam(name).pw_uid
     return (f"setpriv --reuid={uid} --regid={uid} --init-groups "
             f"env XDG_RUNTIME_DIR=/run/user/{uid}")
+
+
+@test
+def stopped_altogether_while_people_sit_in_gdb(stage):
+    """Nobody starts a daemon that would not know of them; the next service does."""
+    service()
+    t, _ = sitting(stage, ALICE, 3)
+    order = subjects(stage, t)
+    root = stage.run("sh", "-c", "read line; exec $0 exec -n -- true", TTYLOCK)
+    until(lambda: stage.named("sh"), "root's tree")
+    sh(f"systemctl stop {SOCKET_UNIT} {UNIT}")
+    assert os.listdir("/run/ttylock/daemon") == ["ledger"]
+    stopped = r"the service ttylockd was stopped while [^\r\n]*: systemctl start ttylockd\.socket\r\n"
+    other = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    assert other.finish() == 139
+    assert re.fullmatch("ttylock: running without crash handling: " + stopped, other.shown), other.shown
+    root.sendline("")
+    root.expect("ttylock: " + stopped)
+    assert daemons() == []
+    sh(f"systemctl start {SOCKET_UNIT}")
+    assert root.finish() == 125
+    until(lambda: subjects(stage, t) == order, "all of them, in their order")
+    serve_all(t, order)
+    assert daemons() == [main_pid()]
+
+
+@test
+def started_while_a_user_has_one_of_her_own(stage):
+    service()
+    sh(f"systemctl stop {SOCKET_UNIT} {UNIT}")
+    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    t.banner()
+    own, = daemons()
+    sh(f"systemctl start {SOCKET_UNIT}")
+    # She, and root at her terminal, find hers.
+    for user in "", as_user(ALICE):
+        asks = f"setsid -w {user} env TTYLOCK_TTY={tty_of(t)} {TTYLOCK} exec -n -- true; echo $?"
+        assert sh(asks).endswith("75\n"), user
+    os.kill(own, signal.SIGKILL)
+    busy = stage.ttylock("exec", "-n", "--", "true", env={"TTYLOCK_TTY": tty_of(t)})
+    assert busy.returncode == 75, busy.stderr
+    assert main_pid() == 0
+    t.quit()
+    assert t.finish() == 139
+    until(lambda: daemons() == [], "the end of hers")
+    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    t.banner()
+    assert daemons() == [main_pid()]
+    t.quit()
+    assert t.finish() == 139
+
+
+# --- the user manager's ---------------------------------------------------------------------
+
+def beside_her_own(stage, systemctl):
+    """Stopped, it does not take the place of the one that is started on demand instead."""
+    t = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
+    t.banner()
+    own = daemons()
+    assert "Job failed" in sh(f"{systemctl} start {SOCKET_UNIT}", check=False)
+    assert daemons() == own
+    t.quit()
+    assert t.finish() == 139
+    until(lambda: daemons() == [], "the end of her own")
+    sh(f"{systemctl} start {SOCKET_UNIT} && {systemctl} stop {SOCKET_UNIT}")
 
 
 @test
@@ -344,6 +409,7 @@ def a_user_managers_own(stage):
     assert daemons() == [pid]
     sh(f"{systemctl} disable --quiet --now {SOCKET_UNIT} && {systemctl} stop {UNIT}")
     assert not os.path.exists(path) and daemons() == []
+    beside_her_own(stage, systemctl)
     sh(f"loginctl disable-linger {ALICE} && systemctl stop user@{user.pw_uid}.service")
 
 
