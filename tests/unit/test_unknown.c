@@ -6,8 +6,8 @@
 
 #include "tests/unit/table.h"
 
+#include "daemon/records.h"
 #include "daemon/restore.h"
-#include "daemon/slots.h"
 
 static long allocations_left = -1; /* -1: no limit */
 
@@ -419,10 +419,11 @@ static uint64_t hash_of(uint64_t seed, uint64_t process, uint64_t id)
  * its own requests all the same. */
 static void tasks_of_one_hash_are_kept_apart(void **state)
 {
-	const uint64_t seed = 42; /* setup's */
+	const uint64_t seed = 42;
 	struct locktable_wish a = wish(1, 1, 0), b = wish(20, 1, 0);
 
 	(void)state;
+	assert_int_equal(table->seed, seed); /* setup's: else strangers may do this, too */
 	a.task.name[0] = b.task.name[0] = '\0';
 	b.task.id = slot_hash(seed, a.process) ^ a.task.id ^ slot_hash(seed, b.process);
 	assert_int_equal(hash_of(seed, a.process, a.task.id), hash_of(seed, b.process, b.task.id));
