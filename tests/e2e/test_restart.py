@@ -192,6 +192,38 @@ def a_command_hears_of_the_next_daemons_orders(stage):
 
 
 @test
+def whatever_a_person_did_the_logs_go_by_the_rules(stage):
+    """Nested, moved, cancelled and forced, with two restarts among them."""
+    t = stage.spawn(TTYLOCK, "exec", "--", "cat")
+    t.sendline("one")
+    t.expect(r"one\r\none\r\n")
+    env = {**stage.env, "TTYLOCK_TTY": os.readlink(f"/proc/{t.pid}/fd/0")}
+    commands = ["true"], ["true"], [TTYLOCK, "exec", "--", "true"], ["true"]
+    others = []
+    for count, command in enumerate(commands, 1):
+        others.append(subprocess.Popen([TTYLOCK, "exec", "--", *command], env=env,
+                                       stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                       start_new_session=True))
+        stage.until_waiting(count)
+    holder, first, second, third, fourth = ids(stage.requests())
+    kill_daemon(stage)
+    until(lambda: has_reclaimed(stage, 5), "all have come back")
+    assert stage.ttylock("next", "--id", fourth).returncode == 0
+    assert stage.ttylock("cancel", "--id", first).returncode == 0
+    assert ids(stage.requests()) == [holder, fourth, second, third]
+    kill_daemon(stage)
+    until(lambda: has_reclaimed(stage, 4), "the others have come back")
+    assert ids(stage.requests()) == [holder, fourth, second, third]
+    assert stage.ttylock("release", "--force", "--yes", holder).returncode == 0
+    assert t.finish() == 128 + signal.SIGKILL
+    for p in others:
+        p.communicate(timeout=TIMEOUT)
+    assert [p.returncode for p in others] == [125, 0, 0, 0]
+    assert stage.requests() == (None, [])
+    assert stage.replay() == 5
+
+
+@test
 def run_has_it_started_again_at_once(stage):
     t = stage.run("cat")
     until(stage.daemon_pid, "a daemon")

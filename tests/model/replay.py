@@ -3,12 +3,16 @@
     replay.py [--open] FILE...   a daemon's log, or lines of `ttylock status --watch --json`
     replay.py --self-test        wrong traces are rejected, each for its own reason
 
---open: the run need not be over at the end of the trace.
+--open: the run need not be over at the end of the trace. "-" is the standard input, so that a
+log may be followed while it grows. Prints how much of what was in each trace, or the first line
+that breaks a rule, and then ends with 1.
 
 A trace must begin with the first request, and be whole. A log of level debug may go on
 over deaths of the daemon: the next one says what it has found, and that may differ in one
 thing from what was logged, what the last one was about when it died. From a test:
-check(lines), which raises Wrong."""
+check(lines), which raises Wrong; or follow(lines), for a Replay with its counts."""
+import collections
+import contextlib
 import json
 import re
 import sys
@@ -119,7 +123,7 @@ class Replay:
     def __init__(self):
         self.terminals = {}
         self.state = {}
-        self.grants = 0
+        self.counts = collections.Counter()
         self.absent = set()   # those that have not come back after a restart
         self.untold = set()   # of them, those that were granted it meanwhile
         self.restored = None  # while the next daemon says what it has found
@@ -134,6 +138,7 @@ class Replay:
             self.need(self.restored is not None, "restored, but nobody has died")
             self.restored.append((terminal, request, *under))
             return
+        self.counts[kind] += 1
         if kind == "restart":  # perhaps of one that died before it had said all
             self.restored = []
             self.deaths += 1
@@ -180,7 +185,7 @@ class Replay:
         self.state[request] = "holds"
         if request in self.absent:
             self.untold.add(request)
-        self.grants += 1
+        self.counts["nested"] += t.under[request] is not None
 
     def released(self, t, request, state, _under):
         self.need(state == "holds", f"request {request} is released, but does not hold")
@@ -275,8 +280,8 @@ class Replay:
                 self.need(not left, f"{name}: left at the end: {left}")
 
 
-def check(lines, whole=True):
-    """How many grants there were."""
+def follow(lines, whole=True):
+    """The Replay at the end of the lines, which may be any iterable, however long."""
     replay = Replay()
     for number, line in enumerate(lines, 1):
         try:
@@ -286,7 +291,12 @@ def check(lines, whole=True):
         except Wrong as e:
             raise Wrong(f"line {number}: {e}: {line.strip()}") from None
     replay.finish(whole)
-    return replay.grants
+    return replay
+
+
+def check(lines, whole=True):
+    """How many grants there were."""
+    return follow(lines, whole).counts["granted"]
 
 
 def main(argv):
@@ -294,14 +304,18 @@ def main(argv):
         from replay_cases import self_test
         return 1 if self_test() else 0
     files = [a for a in argv if a != "--open"]
+    if not files or any(a.startswith("--") for a in files):
+        print(__doc__)
+        return 0 if files == ["--help"] else 64
     for name in files:
-        with open(name, errors="replace") as f:
+        with contextlib.nullcontext(sys.stdin) if name == "-" else open(name, errors="replace") as f:
             try:
-                print(f"{name}: {check(f, whole='--open' not in argv)} grants, by the rules")
+                counts = follow(f, whole="--open" not in argv).counts
             except Wrong as e:
                 print(f"{name}: {e}")
                 return 1
-    return 0 if files else 64
+        print(f"{name}: by the rules: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()) if n))
+    return 0
 
 
 if __name__ == "__main__":
