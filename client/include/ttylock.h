@@ -188,6 +188,9 @@ int ttylock_cancel(struct ttylock *t, uint64_t id);
  * so that the keys reach nobody else, with line settings fit for typing, and
  * keeps everybody else of the tree from reading. ttylock_give_terminal(), or the
  * end of the request, puts everything back as it was. Ctrl-Z is off meanwhile.
+ * Once its request is not granted any more (released by force), it has a second to
+ * do so: whoever is served next ends its process group if it stays in front. Where
+ * the daemon is being replaced, taking waits up to two seconds for the next one.
  * -ENOENT: id is not granted; -EALREADY: taken; -EIO: a shell has this process's
  * job in the background, or the terminal cannot be taken; -ENOMEM. */
 int ttylock_take_terminal(struct ttylock *t, uint64_t id);

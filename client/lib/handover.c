@@ -5,9 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "foreground.h"
 #include "procfs.h"
 #include "terminal.h"
+
+#define RETREAT_MS 1000
 
 struct saved {
 	uint32_t version;
@@ -165,6 +168,18 @@ static bool replace_dead_front(int tty, pid_t previous, pid_t home)
 	return true;
 }
 
+/* One that was released by force lives, and puts everything back as soon as it hears
+ * of that, which is when we hear of our turn: two who do so at once undo each other's
+ * work. Who has died leaves a debugger that is about to end. */
+static void await_retreat(int tty, pid_t group)
+{
+	int64_t deadline = deadline_in(RETREAT_MS);
+
+	while (tcgetpgrp(tty) == group && procfs_each_of_group(group, is_any, NULL) != 0 &&
+	       deadline_left(deadline))
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
 void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 {
 	struct termios now;
@@ -179,11 +194,13 @@ void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 			set_sane(tty, &now);
 		return;
 	}
+	if (terminal_is_controlling(tty) && s.group > 0)
+		await_retreat(tty, s.group);
 	bool taken =
 	    !replace_dead_front(tty, s.previous, home) && is_taken(tty, s.group, s.previous);
 	if (terminal_is_controlling(tty) && s.group > 0 && tcgetpgrp(tty) == s.group) {
-		/* Still in front: so it is the dead holder's group, not a later
-		 * one by the same number. */
+		/* Still in front: so it is that holder's group, not a later one by the
+		 * same number. */
 		kill(-s.group, SIGKILL);
 		return_foreground(tty, s.previous, home);
 	}

@@ -52,7 +52,8 @@ void handover_abandon(struct handover *h);
  * out. */
 size_t handover_save(const struct handover *h, uint8_t out[HANDOVER_SAVED_MAX]);
 
-/* Does what the dead holder who saved this would have done at its end. Without
+/* Does what the holder who saved this would have done at its end, which is dead; or was
+ * released by force, and has a second to do so itself until its group is ended. Without
  * saved state (len 0) only makes the line settings sane, and home the foreground
  * where nobody is left there. */
 void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len);

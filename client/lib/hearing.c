@@ -231,6 +231,27 @@ int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
 	return r;
 }
 
+/* Granted by a daemon that has gone, and the next one has not said so yet. */
+static bool is_doubtful(struct link *l, uint64_t id)
+{
+	link_hear(l);
+	const struct request *q = requests_find(&l->requests, id);
+	return q && q->state == TTYLOCK_GRANTED && link_is_alive(l) && (l->down || q->reclaiming);
+}
+
+void link_confirm(struct link *l, uint64_t id, int64_t deadline)
+{
+	if (l->owner != process_id())
+		return;
+	pthread_mutex_lock(&l->lock);
+	while (is_doubtful(l, id) && deadline_left(deadline)) {
+		int64_t until = link_mend_before(l, deadline);
+		poll_unlocked(l, -1, l->down ? -1 : l->channel.fd, -1, until);
+	}
+	link_tell(l, NULL); /* what came may have been for the one who polls */
+	pthread_mutex_unlock(&l->lock);
+}
+
 int link_poll(struct link *l, int wake, int64_t deadline)
 {
 	struct pollfd p[] = {{.events = POLLIN}, {.fd = wake, .events = POLLIN}};

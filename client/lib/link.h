@@ -117,6 +117,10 @@ int link_watch(struct link *l, void (*fn)(const ttylock_Event *event, void *arg)
  * anew when it is time. How many frames; -ECONNRESET: all requests are lost. */
 int link_drain(struct link *l);
 
+/* Takes in what there is about a request that is granted; where the connection has
+ * broken, waits for the next daemon's word whether it still is. */
+void link_confirm(struct link *l, uint64_t id, int64_t deadline);
+
 /* Waits until the request is no longer queued (0), the deadline (-ETIMEDOUT),
  * a signal handler has run (-EINTR), or the eventfd wake is readable (-EAGAIN). */
 int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline);

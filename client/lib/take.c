@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "export.h"
 #include "foreground.h"
 #include "handover.h"
@@ -15,6 +16,9 @@
 #include "process.h"
 #include "sync_point.h"
 #include "terminal.h"
+
+/* No longer: without a daemon, one goes on with what one has. */
+#define CONFIRM_MS 2000
 
 struct taken {
 	struct handover handover;
@@ -150,6 +154,8 @@ EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
 	ttylock_LockStatus granted;
 	struct ttylock_status status;
 
+	/* It may have been released by force since, and somebody else be in front. */
+	link_confirm(t->link, id, deadline_in(CONFIRM_MS));
 	if (ttylock_get_status(t, id, &status) < 0 || status.state != TTYLOCK_GRANTED ||
 	    lock_last(t, id, &granted) < 0)
 		return -ENOENT;

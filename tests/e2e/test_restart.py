@@ -293,6 +293,19 @@ def an_end_that_a_stuck_daemon_never_read(stage):
 
 
 @test
+def nobody_takes_the_terminal_by_a_grant_that_has_ended_meanwhile(stage):
+    """Released by force while it had not come back: it asks the next daemon first."""
+    p, holder, held = waiting_pair(stage)
+    os.kill(stage.daemon_pid(), signal.SIGKILL)
+    until(lambda: has_reclaimed(stage, 1), "the waiter has come back")
+    assert p.threads[1].is_waiting()
+    done = stage.ttylock("release", "--force", "--yes", str(stage.requests()[0]["id"]))
+    assert done.returncode == 0, done
+    assert int(p.threads[1].answer()) > 0
+    assert holder.ask("take", 0, held) == "ENOENT"
+
+
+@test
 def what_a_dead_holder_left_is_mended_after_a_restart(stage):
     """The daemon dies between the grant and its use."""
     p, holder, held = waiting_pair(stage)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -123,12 +124,78 @@ static void a_living_group_in_front_stays(void **state)
 	assert_int_equal(in_session(repair_living), 0);
 }
 
+/* Who was released by force: in front, with settings of its own; it puts all back a
+ * little later than the next one comes, or never. */
+static pid_t start_ousted(int tty, bool heeds, uint8_t saved[HANDOVER_SAVED_MAX], size_t *len)
+{
+	struct handover h;
+	struct termios t;
+
+	handover_begin(&h, tty, getpgrp());
+	pid_t pid = fork();
+	if (pid == 0) {
+		while (!heeds)
+			pause();
+		nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+		handover_lend(&h);
+		_exit(7);
+	}
+	setpgid(pid, pid);
+	handover_give(&h, pid);
+	*len = handover_save(&h, saved);
+	tcgetattr(tty, &t);
+	cfmakeraw(&t);
+	signal(SIGTTOU, SIG_IGN);
+	tcsetattr(tty, TCSANOW, &t);
+	return pid;
+}
+
+static int repair_after(int tty, bool heeds, int wanted)
+{
+	uint8_t saved[HANDOVER_SAVED_MAX];
+	struct termios t;
+	size_t len;
+	int status;
+
+	pid_t pid = start_ousted(tty, heeds, saved, &len);
+	handover_repair(tty, getpgrp(), saved, len);
+	if (tcgetpgrp(tty) != getpgrp())
+		return 2;
+	if (tcgetattr(tty, &t) < 0 || !(t.c_lflag & ICANON))
+		return 3;
+	return waitpid(pid, &status, 0) != pid || status != wanted ? 4 : 0;
+}
+
+static int repair_heeding(int tty)
+{
+	return repair_after(tty, true, W_EXITCODE(7, 0));
+}
+
+static int repair_heedless(int tty)
+{
+	return repair_after(tty, false, SIGKILL);
+}
+
+static void who_was_ousted_may_put_all_back_itself(void **state)
+{
+	(void)state;
+	assert_int_equal(in_session(repair_heeding), 0);
+}
+
+static void who_was_ousted_and_stays_is_ended(void **state)
+{
+	(void)state;
+	assert_int_equal(in_session(repair_heedless), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_dead_group_in_front_that_nothing_is_known_of),
 	    cmocka_unit_test(a_dead_group_in_front_behind_another),
 	    cmocka_unit_test(a_living_group_in_front_stays),
+	    cmocka_unit_test(who_was_ousted_may_put_all_back_itself),
+	    cmocka_unit_test(who_was_ousted_and_stays_is_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
