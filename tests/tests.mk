@@ -106,11 +106,22 @@ mutants:
 	@/usr/bin/python3 tests/mutants.py
 
 # Storms of processes and of deaths of the daemon.
-chaos_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,board keeper)
+chaos_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,board orders keeper)
 
-$(BUILD)/tests/chaos/storm: $(patsubst %,$(BUILD)/tests/chaos/%.o,storm worker stage) $(chaos_o) \
-	$(BUILD)/libttylock.so
-	$(CC) $(ldflags) -o $@ $(filter %.o,$^) -pthread -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/../..'
+# A library of the storm's own, beside which it finds a daemon that logs all it does.
+# CHAOS_DAEMON in the environment: another daemon.
+$(BUILD)/tests/chaos/lib/libttylock.so.0: $(BUILD)/libttylock.so
+	@mkdir -p $(@D)
+	cp $< $@
+$(BUILD)/tests/chaos/lib/ttylockd: tests/chaos/ttylockd.sh | $(BUILD)/ttylockd
+	install -D -m 755 $< $@
+
+storm_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,storm harm steerer worker stage expect)
+$(BUILD)/tests/chaos/storm.o: CPPFLAGS += -DSOURCES='"$(CURDIR)"'
+$(BUILD)/tests/chaos/storm: $(storm_o) $(chaos_o) $(BUILD)/tests/chaos/lib/libttylock.so.0 \
+	$(BUILD)/tests/chaos/lib/ttylockd | $(BUILD)/ttylock
+	$(CC) $(ldflags) -o $@ $(storm_o) $(chaos_o) -pthread -L$(BUILD) -lttylock \
+		-Wl,-rpath,'$$ORIGIN/lib'
 
 $(BUILD)/tests/chaos/herd: $(BUILD)/tests/chaos/herd.o $(chaos_o) $(BUILD)/libttylock.so
 	$(CC) $(ldflags) -o $@ $(filter %.o,$^) -L$(BUILD) -lttylock -Wl,-rpath,'$$ORIGIN/../..'

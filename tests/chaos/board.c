@@ -1,16 +1,21 @@
 #include "board.h"
 
 #include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "orders.h"
 
 #define NOTES	   4096
 #define NOTE_SIZE  120
 #define TENURES	   (1u << 16)
+#define PIDS	   (1u << 16)
 #define PF_EXITING 0x4
 
 /* Somebody's time at a terminal: for telling whether who is said to be there lives. */
@@ -27,6 +32,7 @@ static struct whole {
 	uint64_t last_id[BOARD_TERMINALS];
 	uint32_t last_tenure, last_note;
 	struct tenure tenures[TENURES];
+	pid_t crashing[PIDS];
 	char notes[NOTES][NOTE_SIZE];
 } * whole;
 
@@ -42,6 +48,7 @@ void board_init(uint64_t seed)
 	}
 	board = &whole->board;
 	board->seed = seed;
+	orders_init();
 }
 
 int64_t board_ms(void)
@@ -150,12 +157,18 @@ bool board_lives(pid_t pid)
 	return began(pid, &when);
 }
 
-static bool lives(uint32_t mark)
+static bool is_ousted(uint32_t mark)
+{
+	return order_is_noted(whole->tenures[mark % TENURES].id, ORDER_FORCE);
+}
+
+/* By right: it lives, and nobody has released it by force. */
+static bool is_there(uint32_t mark)
 {
 	const struct tenure *t = &whole->tenures[mark % TENURES];
 	unsigned long long when;
 
-	return mark && began(t->thread, &when) && when == t->began;
+	return mark && began(t->thread, &when) && when == t->began && !is_ousted(mark);
 }
 
 static uint32_t new_mark(uint64_t id)
@@ -180,9 +193,11 @@ static uint64_t successor(int terminal, uint64_t was, uint32_t mark, uint64_t un
 {
 	uint32_t top = (uint32_t)was, below = (uint32_t)(was >> 32);
 
-	if (under && (top == under || below == under) && (top == under || !lives(top)))
+	if (under && (top == under || below == under) && (top == under || !is_there(top)))
 		return under << 32 | mark;
-	if (lives(top) || lives(below))
+	if ((is_there(top) || is_there(below)) && is_ousted(mark))
+		return was; /* it was over before it heard that it had begun */
+	if (is_there(top) || is_there(below))
 		board_fail("terminal %d: two holders: %d came, and %d (below: %d) is there",
 		    terminal, gettid(), thread_of(top), thread_of(below));
 	return mark;
@@ -196,7 +211,7 @@ uint64_t board_enter(int terminal, uint64_t id, uint64_t under)
 	while (!__atomic_compare_exchange_n(at, &was, successor(terminal, was, mark, under), false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;
-	if (!under) {
+	if (!under && !order_is_noted(id, ORDER_FIRST) && !order_is_noted(id, ORDER_FORCE)) {
 		uint64_t last =
 		    __atomic_exchange_n(&whole->last_id[terminal], id, __ATOMIC_SEQ_CST);
 		if (id <= last)
@@ -214,6 +229,8 @@ static uint64_t without(int terminal, uint64_t was, uint64_t mark)
 		return was >> 32;
 	if (was >> 32 == mark)
 		return (uint32_t)was;
+	if (is_ousted((uint32_t)mark))
+		return was;
 	board_fail(
 	    "terminal %d: %d came while %d held", terminal, thread_of((uint32_t)was), gettid());
 }
@@ -226,4 +243,20 @@ void board_leave(int terminal, uint64_t mark)
 	    at, &was, without(terminal, was, mark), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;
 	board_note("terminal %d: leaves", terminal);
+}
+
+/* --- ends ----------------------------------------------------------------------- */
+
+void board_crashes(void)
+{
+	whole->crashing[(unsigned)getpid() % PIDS] = getpid();
+}
+
+bool board_is_fair_end(pid_t pid, int status)
+{
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) == 0 || board->failed;
+	/* A daemon has not heeded SIGTERM from its first moment on. */
+	return WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM ||
+	       (WTERMSIG(status) == SIGSEGV && whole->crashing[(unsigned)pid % PIDS] == pid);
 }

@@ -28,7 +28,13 @@ enum board_count {
 	BOARD_CRASHES,
 	BOARD_EXITS,
 	BOARD_FORKS,
-	BOARD_AWAY, /* no daemon: documented errors of an outage */
+	BOARD_FORCED,
+	BOARD_FIRST,
+	BOARD_CANCELLED, /* from outside, like the skips */
+	BOARD_SKIPS,
+	BOARD_OUSTED,  /* holders that heard that they were released by force */
+	BOARD_EXCUSED, /* found at the stage's terminal, after force */
+	BOARD_AWAY,    /* no daemon: documented errors of an outage */
 	BOARD_COUNTS
 };
 
@@ -39,11 +45,13 @@ struct slot {
 	int64_t since;	  /* that it is in this state */
 	int terminal;	  /* at which */
 	uint64_t reading; /* the line that it waits for; 0: none */
+	uint64_t id;	  /* the request by which it holds, or did last */
 };
 
 struct board {
 	uint64_t seed;
-	int quiet; /* nobody is to begin anything */
+	int quiet;     /* nobody is to begin anything */
+	uint64_t calm; /* orders_stage() when all was well at the stage's terminal */
 	int failed;
 	char failure[512];
 	struct slot slots[BOARD_SLOTS];
@@ -63,15 +71,21 @@ void board_print_notes(unsigned count);
 void board_count(enum board_count what);
 void board_state(struct slot *s, enum board_state state, int terminal);
 
-/* The caller has been told that the terminal is its own: false, and the run has
- * failed, if a living other believes the same, or if somebody who was asked for
- * later has been there already. under: 0, or the board_enter() of the grant
- * below. */
+/* The caller has been told that the terminal is its own: the run has failed if a
+ * living other believes the same that was not released by force, or if somebody who
+ * asked later and was not served first has been there already. under: 0, or the
+ * board_enter() of the grant below. */
 uint64_t board_enter(int terminal, uint64_t id, uint64_t under);
 void board_leave(int terminal, uint64_t mark);
 
 /* Neither dead nor about to be. */
 bool board_lives(pid_t pid);
+
+/* The caller ends by a signal, as it is meant to. */
+void board_crashes(void);
+/* Whether what wait(2) says of a process's end may be so; ends by board_fail()
+ * may. */
+bool board_is_fair_end(pid_t pid, int status);
 
 int64_t board_ms(void);
 uint64_t board_random(uint64_t *state);

@@ -230,7 +230,7 @@ int main(int argc, char **argv)
 	deaths = (unsigned)atoi(argv[2]);
 	setrlimit(RLIMIT_NOFILE, &files);
 	board_init(0);
-	keeper_init();
+	keeper_init("../../ttylockd");
 	pids = calloc(count, sizeof(*pids));
 	herd = mmap(NULL, sizeof(*herd) + count * sizeof(struct client), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -249,6 +249,6 @@ int main(int argc, char **argv)
 		board_print_notes(60);
 		keeper_print_log(60);
 	}
-	keeper_end();
+	keeper_end(false);
 	return !good;
 }

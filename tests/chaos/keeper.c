@@ -12,23 +12,27 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static char directory[64], daemon_path[PATH_MAX];
+static char directory[64], daemon_path[PATH_MAX], log_path[96];
 
-/* Beside us: build/tests/chaos/storm, build/ttylockd. */
-static void find_daemon(void)
+static void find_daemon(const char *daemon)
 {
-	if (readlink("/proc/self/exe", daemon_path, sizeof(daemon_path) - 32) < 0)
+	char own[PATH_MAX - 64] = "", path[PATH_MAX];
+
+	if (readlink("/proc/self/exe", own, sizeof(own) - 1) < 0)
 		perror("/proc/self/exe");
-	for (int i = 0; i < 3; i++)
-		*strrchr(daemon_path, '/') = '\0';
-	strcat(daemon_path, "/ttylockd");
+	*strrchr(own, '/') = '\0';
+	snprintf(path, sizeof(path), "%s/%s", own, daemon);
+	if (!realpath(path, daemon_path)) {
+		perror(path);
+		exit(1);
+	}
 }
 
-void keeper_init(void)
+void keeper_init(const char *daemon)
 {
 	char path[96];
 
-	find_daemon();
+	find_daemon(daemon);
 	strcpy(directory, "/tmp/chaos.XXXXXX");
 	if (!mkdtemp(directory)) {
 		perror(directory);
@@ -36,16 +40,16 @@ void keeper_init(void)
 	}
 	snprintf(path, sizeof(path), "%s/socket", directory);
 	setenv("TTYLOCK_SOCKET", path, 1);
+	/* Not that of a failure of the daemon's own. */
+	setenv("ASAN_OPTIONS", "exitcode=66", 0);
+	snprintf(log_path, sizeof(log_path), "%s/ttylockd.log", directory);
 	unsetenv("TTYLOCK_GRANT");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 static void open_log(void)
 {
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/ttylockd.log", directory);
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		dup2(fd, STDERR_FILENO);
 }
@@ -75,21 +79,25 @@ pid_t keeper_pid(void)
 	return peer.pid;
 }
 
+const char *keeper_log(void)
+{
+	return log_path;
+}
+
 void keeper_print_log(unsigned lines)
 {
 	char command[160];
 
-	snprintf(command, sizeof(command), "tail -n %u %s/ttylockd.log | sed 's/^/  /'", lines,
-	    directory);
+	printf("all of it: %s\n", log_path);
+	snprintf(command, sizeof(command), "tail -n %u %s | sed 's/^/  /'", lines, log_path);
 	fflush(stdout);
 	if (system(command) != 0)
 		puts("no log");
 }
 
-void keeper_end(void)
+void keeper_end(bool keep_log)
 {
-	static const char *const names[] = {
-	    "socket", "socket.lock", "socket.ledger", "ttylockd.log"};
+	static const char *const names[] = {"socket", "socket.lock", "socket.ledger"};
 	char path[96];
 	pid_t pid = keeper_pid();
 
@@ -99,5 +107,8 @@ void keeper_end(void)
 		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
 		unlink(path);
 	}
+	if (keep_log)
+		return;
+	unlink(log_path);
 	rmdir(directory);
 }

@@ -8,6 +8,9 @@
 
 #include "board.h"
 
+/* What its processes ask with. */
+#define STAGE_TEXT "takes the terminal"
+
 /* Forks the session's leader, who keeps so many takers going, whatever they die
  * of; returns its pid, and sets *master. slots: one for each of them and one for
  * somebody who reads when nobody has the terminal. */

@@ -5,11 +5,13 @@
  *
  * Ends after that many seconds, or that many kills (0: no matter), of processes and
  * daemons together. Now and then all becomes quiet, and everybody who waits has to
- * be served. What is wrong ends it, with the seed and what happened last.
+ * be served. What is wrong ends it, with the seed and what happened last. At the end what
+ * the daemons logged is followed by the model's rules, over all their deaths.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,8 +25,11 @@
 #include <unistd.h>
 
 #include "board.h"
+#include "harm.h"
 #include "keeper.h"
+#include "orders.h"
 #include "stage.h"
+#include "steerer.h"
 #include "worker.h"
 
 #define TERMINALS 3
@@ -32,8 +37,10 @@
 #define TAKERS	  5
 #define AT_STAGE  TERMINALS
 #define AT_ANCHOR (TERMINALS + 1)
-/* The first slots are the workers', then come the takers' and the anchor's. */
-#define SLOTS (WORKERS + TAKERS + 1)
+/* The first slots are the workers', then come the takers', that of who reads in front,
+ * and these. */
+#define ANCHOR	(WORKERS + TAKERS + 1)
+#define STEERER (WORKERS + TAKERS + 2)
 
 /* Generous: what is checked is that it comes to that. */
 #define SERVED_MS 60000
@@ -43,23 +50,11 @@
 static struct {
 	uint64_t random;
 	int ttys[TERMINALS], masters[TERMINALS + 2], stage, anchor_tty;
-	pid_t anchor, leader;
-	unsigned kills, daemons, terms, stops, hangs, quiets;
-	int64_t kill_at, daemon_at, continue_at[SLOTS];
-	struct {
-		pid_t pid;
-		int64_t until;
-		bool kill;
-	} hung;
-	pid_t last_daemon;
-	int64_t absent_since;
+	pid_t anchor, leader, steerer;
+	struct harm harm;
+	unsigned quiets;
 	int64_t drained_max;
 } storm;
-
-static uint64_t draw(uint64_t below)
-{
-	return board_random(&storm.random) % below;
-}
 
 /* --- processes -------------------------------------------------------------------- */
 
@@ -96,7 +91,7 @@ static void start_worker(int i)
 		worker_run(&board->slots[i], random, storm.ttys, TERMINALS);
 	}
 	board->slots[i].pid = pid;
-	storm.continue_at[i] = 0;
+	storm.harm.continue_at[i] = 0;
 }
 
 static void start_all(void)
@@ -106,124 +101,53 @@ static void start_all(void)
 	storm.anchor_tty = open_terminal(&storm.masters[TERMINALS]);
 	storm.leader = stage_open(
 	    &board->slots[WORKERS], TAKERS, board_random(&storm.random), AT_STAGE, &storm.stage);
-	board->slots[SLOTS].state = BOARD_BUSY;
+	board->slots[ANCHOR].state = BOARD_BUSY;
 	storm.anchor = fork();
 	if (storm.anchor == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close_masters();
-		worker_anchor(&board->slots[SLOTS], storm.anchor_tty, AT_ANCHOR);
+		worker_anchor(&board->slots[ANCHOR], storm.anchor_tty, AT_ANCHOR);
 	}
 	for (int64_t end = board_ms() + SERVED_MS;
-	     __atomic_load_n(&board->slots[SLOTS].state, __ATOMIC_SEQ_CST) != BOARD_IDLE;) {
+	     __atomic_load_n(&board->slots[ANCHOR].state, __ATOMIC_SEQ_CST) != BOARD_IDLE;) {
 		if (board_ms() > end || board->failed)
 			return;
 		worker_pause(TICK_US);
 	}
 	for (int i = 0; i < WORKERS; i++)
 		start_worker(i);
+	storm.steerer = fork();
+	if (storm.steerer == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_masters();
+		steerer_run(&board->slots[STEERER], board_random(&storm.random), storm.anchor);
+	}
 }
 
+static void fail(const char *why, pid_t pid, int status)
+{
+	if (board->failed)
+		return;
+	board->failed = 1;
+	snprintf(
+	    board->failure, sizeof(board->failure), "%s: pid %d, status %#x", why, pid, status);
+}
+
+/* Also the daemons, and whoever else has lost its parent. */
 static void reap(void)
 {
+	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (!board_is_fair_end(pid, status))
+			fail("a process or a daemon failed", pid, status);
 		for (int i = 0; i < WORKERS; i++)
 			if (board->slots[i].pid == pid)
 				start_worker(i);
-		if ((pid == storm.anchor || pid == storm.leader) && !board->failed) {
-			board->failed = 1;
-			strcpy(board->failure, "the anchor or the stage's leader has ended");
-		}
-	}
-}
-
-/* --- harm --------------------------------------------------------------------------- */
-
-static void harm_process(int64_t now)
-{
-	int i = (int)draw(WORKERS + TAKERS);
-	pid_t pid = board->slots[i].pid;
-
-	if (pid <= 0)
-		return;
-	if (draw(3) == 0) {
-		if (kill(pid, SIGSTOP) == 0)
-			storm.stops++;
-		storm.continue_at[i] = now + (int64_t)draw(draw(16) ? 150 : 3000);
-		return;
-	}
-	board_note("kills %d, state %d", pid, board->slots[i].state);
-	if (kill(pid, SIGKILL) == 0)
-		storm.kills++;
-}
-
-static void continue_stopped(int64_t now)
-{
-	for (int i = 0; i < WORKERS + TAKERS; i++) {
-		if (!storm.continue_at[i] || now < storm.continue_at[i])
-			continue;
-		storm.continue_at[i] = 0;
-		kill(board->slots[i].pid, SIGCONT);
-	}
-}
-
-static void kill_daemon(pid_t pid)
-{
-	board_note("kills the daemon %d", pid);
-	if (kill(pid, SIGKILL) < 0)
-		return;
-	storm.kills++;
-	storm.daemons++;
-	if (draw(2)) /* else somebody else will do so */
-		keeper_start();
-}
-
-static void harm_daemon(int64_t now)
-{
-	pid_t pid = keeper_pid();
-
-	if (pid <= 0)
-		return;
-	switch (draw(12)) {
-	case 0:
-		board_note("ends the daemon %d", pid);
-		storm.terms += kill(pid, SIGTERM) == 0;
-		break;
-	case 1:
-		board_note("stops the daemon %d", pid);
-		storm.hangs += kill(pid, SIGSTOP) == 0;
-		storm.hung.pid = pid;
-		storm.hung.until = now + (int64_t)draw(draw(8) ? 200 : 2500);
-		storm.hung.kill = draw(2);
-		break;
-	default:
-		kill_daemon(pid);
-	}
-}
-
-static void look_after_hung(int64_t now)
-{
-	if (!storm.hung.pid || now < storm.hung.until)
-		return;
-	if (storm.hung.kill)
-		kill_daemon(storm.hung.pid);
-	else
-		kill(storm.hung.pid, SIGCONT);
-	storm.hung.pid = 0;
-}
-
-static void harm(int64_t now)
-{
-	continue_stopped(now);
-	look_after_hung(now);
-	if (now >= storm.kill_at) {
-		harm_process(now);
-		storm.kill_at = now + (int64_t)draw(24);
-	}
-	if (now >= storm.daemon_at && !storm.hung.pid) {
-		harm_daemon(now);
-		storm.daemon_at = now + (int64_t)draw(draw(8) ? 250 : 10);
+		if (pid == storm.anchor || pid == storm.leader || pid == storm.steerer)
+			fail(
+			    "the anchor, the stage's leader or the steerer has ended", pid, status);
 	}
 }
 
@@ -242,6 +166,7 @@ static int busy(void)
 
 	for (int i = 0; i < WORKERS + TAKERS; i++)
 		n += __atomic_load_n(&board->slots[i].state, __ATOMIC_SEQ_CST) != BOARD_IDLE;
+	n += __atomic_load_n(&board->slots[STEERER].state, __ATOMIC_SEQ_CST) != BOARD_IDLE;
 	return n;
 }
 
@@ -294,10 +219,7 @@ static void be_quiet(void)
 	int64_t began = board_ms();
 	int left = 0;
 
-	if (storm.hung.pid)
-		storm.hung.until = 0;
-	look_after_hung(began);
-	continue_stopped(INT64_MAX);
+	harm_end(&storm.harm);
 	__atomic_store_n(&board->quiet, 1, __ATOMIC_SEQ_CST);
 	while (busy() && !board->failed) {
 		tick();
@@ -328,10 +250,10 @@ static void rage(int64_t seconds, unsigned kills)
 	for (bool over = false; !over && !board->failed;) {
 		int64_t now = board_ms(), calm = now + QUIET_MS;
 		while (now < calm && !over && !board->failed) {
-			harm(now);
+			harm_do(&storm.harm, now);
 			tick();
 			now = board_ms();
-			over = now >= end || (kills && storm.kills >= kills);
+			over = now >= end || (kills && storm.harm.kills >= kills);
 		}
 		be_quiet();
 	}
@@ -342,18 +264,19 @@ static void end_all(void)
 	for (int i = 0; i < WORKERS; i++)
 		if (board->slots[i].pid > 0)
 			kill(board->slots[i].pid, SIGKILL);
+	kill(storm.steerer, SIGKILL);
 	kill(storm.leader, SIGKILL);
 	kill(storm.anchor, SIGKILL);
 }
 
-static int report(int64_t took)
+static void print_figures(int64_t took)
 {
+	const struct harm *h = &storm.harm;
 	const uint64_t *c = board->counts;
 
 	printf("seed %" PRIu64 ": %u kills, %u of them of the daemon, and %u ends and %u hangs of "
 	       "it, %u stops of processes, in %" PRId64 " s\n",
-	    board->seed, storm.kills, storm.daemons, storm.terms, storm.hangs, storm.stops,
-	    took / 1000);
+	    board->seed, h->kills, h->daemons, h->terms, h->hangs, h->stops, took / 1000);
 	printf("%" PRIu64 " grants, %" PRIu64 " nested ones, terminal taken %" PRIu64
 	       " times, %" PRIu64 " lines typed; %" PRIu64 " busy, %" PRIu64 " timeouts, %" PRIu64
 	       " deadlocks, %" PRIu64 " cancels, %" PRIu64 " crashes, %" PRIu64 " exits, %" PRIu64
@@ -361,8 +284,32 @@ static int report(int64_t took)
 	    c[BOARD_GRANTS], c[BOARD_NESTED], c[BOARD_TAKEN], c[BOARD_LINES], c[BOARD_BUSY_COUNT],
 	    c[BOARD_TIMEOUTS], c[BOARD_DEADLOCKS], c[BOARD_CANCELS], c[BOARD_CRASHES],
 	    c[BOARD_EXITS], c[BOARD_FORKS], c[BOARD_AWAY]);
+	printf("steered: %" PRIu64 " released by force (%" PRIu64 " heard it), %" PRIu64
+	       " served first, %" PRIu64 " cancelled, %" PRIu64 " skips; a terminal disturbed by "
+	       "force %" PRIu64 " times\n",
+	    c[BOARD_FORCED], c[BOARD_OUSTED], c[BOARD_FIRST], c[BOARD_CANCELLED], c[BOARD_SKIPS],
+	    c[BOARD_EXCUSED]);
 	printf("quiet %u times, all served within %" PRId64 " ms at most\n", storm.quiets,
 	    storm.drained_max);
+}
+
+/* What the daemons did, by the model's rules. */
+static void check_log(void)
+{
+	char command[PATH_MAX + 64];
+
+	snprintf(command, sizeof(command), "/usr/bin/python3 %s/tests/model/replay.py --open %s",
+	    SOURCES, keeper_log());
+	fflush(stdout);
+	if (system(command) != 0)
+		fail("the daemons' log is not by the rules", 0, 0);
+}
+
+static int report(int64_t took)
+{
+	print_figures(took);
+	if (!board->failed)
+		check_log();
 	if (!board->failed) {
 		puts("0 double grants, 0 lost, 0 hangs");
 		return 0;
@@ -387,11 +334,12 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	board_init(seed);
 	storm.random = seed;
-	keeper_init();
+	storm.harm = (struct harm){.processes = WORKERS + TAKERS, .random = ~seed};
+	keeper_init("lib/ttylockd");
 	start_all();
 	rage(seconds, kills);
 	end_all();
 	int status = report(board_ms() - began);
-	keeper_end();
+	keeper_end(status != 0);
 	return status;
 }

@@ -13,6 +13,9 @@
 #include <ttylock.h>
 #include <unistd.h>
 
+#include "expect.h"
+#include "orders.h"
+
 struct worker {
 	struct slot *slot;
 	uint64_t random;
@@ -25,7 +28,7 @@ struct worker {
 struct stay {
 	struct ttylock *handle;
 	int terminal;
-	uint64_t id, mark;
+	uint64_t id, mark; /* mark: 0: never entered */
 };
 
 static uint64_t draw(struct worker *w, uint64_t below)
@@ -38,29 +41,6 @@ void worker_pause(unsigned us)
 	struct timespec t = {us / 1000000, us % 1000000 * 1000};
 
 	nanosleep(&t, NULL);
-}
-
-bool worker_expects(int r, const char *what)
-{
-	switch (r) {
-	case 0:
-		return true;
-	case -EBUSY:
-		board_count(BOARD_BUSY_COUNT);
-		return true;
-	case -ETIMEDOUT:
-		board_count(BOARD_TIMEOUTS);
-		return true;
-	case -EDEADLK:
-		board_count(BOARD_DEADLOCKS);
-		return true;
-	case -ECONNRESET:
-		board_note("%s: %s", what, strerror(-r));
-		board_count(BOARD_AWAY);
-		return true;
-	default:
-		board_fail("%s: %s", what, strerror(-r));
-	}
 }
 
 /* --- one turn ----------------------------------------------------------------- */
@@ -95,10 +75,14 @@ static void enter(struct worker *w, struct stay *s, uint64_t under)
 	struct ttylock_status status = {0};
 
 	int r = ttylock_get_status(s->handle, s->id, &status);
-	if (r < 0 || status.state != TTYLOCK_GRANTED || !status.id)
+	if (r < 0 || !status.id)
 		board_fail("granted, but the status is %d (%d)", (int)status.state, r);
+	s->mark = 0;
+	if (status.state == TTYLOCK_GRANTED)
+		s->mark = board_enter(s->terminal, status.id, under);
+	else
+		expect_ousting(&status, "one who was just granted it");
 	board_state(w->slot, BOARD_HOLDS, s->terminal);
-	s->mark = board_enter(s->terminal, status.id, under);
 }
 
 static void use(struct worker *w)
@@ -108,21 +92,14 @@ static void use(struct worker *w)
 	worker_pause(us[draw(w, sizeof(us) / sizeof(us[0]))]);
 }
 
-/* The last look before it is given back: it must have been ours all the time. */
+/* The last look before it is given back: it must have been ours all the time, but for
+ * a release by force. */
 static void leave(struct worker *w, struct stay *s)
 {
-	struct ttylock_status status = {0};
-
-	int r = ttylock_dispatch(s->handle, 0);
-	if (r == -ECONNRESET)
-		worker_expects(r, "dispatch of a holder");
-	else if (r < 0 && r != -EINTR)
-		board_fail("dispatch of a holder: %s", strerror(-r));
-	r = ttylock_get_status(s->handle, s->id, &status);
-	if (r < 0 || status.state != TTYLOCK_GRANTED)
-		board_fail("terminal %d: a holder's state became %d (%d)", s->terminal,
-		    (int)status.state, r);
-	board_leave(s->terminal, s->mark);
+	if (s->mark) {
+		expect_held(s->handle, s->id, "a holder");
+		board_leave(s->terminal, s->mark);
+	}
 	board_state(w->slot, BOARD_BUSY, s->terminal);
 }
 
@@ -132,7 +109,7 @@ static void release(struct stay *s)
 
 	if (r == -ENOENT)
 		board_fail("release: no such request");
-	worker_expects(r, "release");
+	expect_result(r, "release");
 }
 
 /* Whether it was granted. */
@@ -144,9 +121,13 @@ static bool acquire(struct worker *w, struct stay *s, int terminal, bool nonbloc
 	if (!s->handle)
 		return false;
 	board_state(w->slot, BOARD_WAITS, terminal);
+	uint64_t skips = orders_skips();
 	int r = ttylock_acquire(s->handle, &wish, timeout_ms, &s->id);
 	if (r < 0) {
-		worker_expects(r, "acquire");
+		if (r == -ECANCELED)
+			expect_cancel(skips);
+		else
+			expect_result(r, "acquire");
 		board_state(w->slot, BOARD_BUSY, terminal);
 		return false;
 	}
@@ -216,7 +197,7 @@ static bool ask(struct worker *w, struct stay *s)
 		return false;
 	int r = ttylock_acquire_async(s->handle, &wish, &s->id);
 	if (r == -ECONNRESET)
-		return worker_expects(r, "acquire_async") && false;
+		return expect_result(r, "acquire_async") && false;
 	if (r < 0)
 		board_fail("acquire_async: %s", strerror(-r));
 	return true;
@@ -234,10 +215,28 @@ static enum ttylock_state look(struct stay *s, int timeout_ms)
 	return status.state;
 }
 
+/* It waits no more, and was not granted it. */
+static void give_up(struct stay *s, enum ttylock_state state, uint64_t skips)
+{
+	struct ttylock_status status;
+
+	board_note("asynchronous: its state is %d", (int)state);
+	if (state == TTYLOCK_CANCELLED)
+		expect_cancel(skips);
+	else if (state == TTYLOCK_RELEASED && ttylock_get_status(s->handle, s->id, &status) == 0)
+		expect_ousting(&status, "one who was about to hear that it was granted it");
+	else if (state == TTYLOCK_LOST || state == TTYLOCK_REFUSED)
+		board_count(BOARD_AWAY);
+	else
+		board_fail("a request that waited has state %d", (int)state);
+	ttylock_cancel(s->handle, s->id);
+}
+
 /* How it ends is chance: its turn, a change of mind, or its handle's end. */
 static void dispatch_turn(struct worker *w)
 {
 	enum ttylock_state state = TTYLOCK_QUEUED;
+	uint64_t skips = orders_skips();
 	struct stay s;
 
 	if (!ask(w, &s))
@@ -247,11 +246,7 @@ static void dispatch_turn(struct worker *w)
 	     looks && state == TTYLOCK_QUEUED; looks--)
 		state = look(&s, draw(w, 2) ? (int)draw(w, 20) : 100);
 	if (state != TTYLOCK_QUEUED && state != TTYLOCK_GRANTED) {
-		board_note("asynchronous: its state is %d", (int)state);
-		if (state != TTYLOCK_LOST && state != TTYLOCK_REFUSED)
-			board_fail("a request that waited has state %d", (int)state);
-		board_count(BOARD_AWAY);
-		ttylock_cancel(s.handle, s.id);
+		give_up(&s, state, skips);
 		return;
 	}
 	if (state == TTYLOCK_GRANTED) {
@@ -266,17 +261,18 @@ static void dispatch_turn(struct worker *w)
 		release(&s);
 	} else {
 		board_count(BOARD_CANCELS);
-		worker_expects(ttylock_cancel(s.handle, s.id), "cancel");
+		expect_result(ttylock_cancel(s.handle, s.id), "cancel");
 	}
 }
 
 /* --- ends ----------------------------------------------------------------------- */
 
-__attribute__((noreturn)) static void crash(void)
+void worker_crash(void)
 {
 	struct rlimit none = {0, 0};
 
 	board_count(BOARD_CRASHES);
+	board_crashes();
 	setrlimit(RLIMIT_CORE, &none);
 	signal(SIGSEGV, SIG_DFL);
 	raise(SIGSEGV);
@@ -286,7 +282,7 @@ __attribute__((noreturn)) static void crash(void)
 __attribute__((noreturn)) static void end(struct worker *w)
 {
 	if (draw(w, 2))
-		crash();
+		worker_crash();
 	board_count(BOARD_EXITS);
 	if (draw(w, 2))
 		_exit(0);
@@ -369,11 +365,13 @@ __attribute__((noreturn)) static void be_nested(struct worker *w, int terminal, 
 	_exit(0);
 }
 
-static void await_children(struct worker *w)
+static void await_children(void)
 {
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
-	(void)w;
+	int status;
+
+	for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR;)
+		if (pid > 0 && !board_is_fair_end(pid, status))
+			board_fail("the child %d ended with %#x", pid, status);
 }
 
 static void nest(struct worker *w)
@@ -397,10 +395,10 @@ static void nest(struct worker *w)
 	if (draw(w, 8) == 0) /* on top of whom they are: they go on without */
 		end(w);
 	if (draw(w, 4))
-		await_children(w);
+		await_children();
 	leave(w, &s);
 	release(&s);
-	await_children(w);
+	await_children();
 }
 
 /* --- threads -------------------------------------------------------------------- */
@@ -445,7 +443,7 @@ static void be_many(struct worker *w)
 	}
 	for (int i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
-	await_children(w);
+	await_children();
 }
 
 /* --- all of it -------------------------------------------------------------------- */

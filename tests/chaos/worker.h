@@ -12,8 +12,8 @@ __attribute__((noreturn)) void worker_run(
 /* Holds one from the first to the last, whatever happens to the daemon. */
 __attribute__((noreturn)) void worker_anchor(struct slot *slot, int tty, int terminal);
 
-/* Whether an error of a call is to be expected while daemons are killed. Counts. */
-bool worker_expects(int r, const char *what);
+/* By a signal, as one who has a bug. */
+void worker_crash(void) __attribute__((noreturn));
 
 void worker_pause(unsigned us);
 
