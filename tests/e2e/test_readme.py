@@ -116,6 +116,22 @@ def the_two_commands_are_targets(stage):
     assert "three crashes, three debuggers, one at a time" in out.stdout
 
 
+@test
+def the_demo_at_a_terminal(stage):
+    t = stage.spawn("/usr/bin/python3", f"{ROOT}/examples/demo.py", f"{ROOT}/build", cwd=ROOT)
+    first = t.banner()
+    stage.until_waiting(2)
+    skipped = t.gdb("shell ttylock skip")
+    alike = 1 if first["signal"] == "SIGSEGV" else 0
+    assert (f"{alike} cancelled" if alike else "nobody waits for that reason") in skipped, skipped
+    t.quit()
+    for _ in range(2 - alike):
+        t.banner()
+        t.quit()
+    assert t.finish() == 0
+    assert t.shown.endswith("demo: the tree has ended with status 1, as it would without ttylock\r\n")
+
+
 def build(stage, name, text):
     source, program = stage.write(name + ".c", text, 0o644), stage.path(name)
     subprocess.run(["gcc", "-g", "-Wall", "-Werror", "-I", f"{ROOT}/client/include", "-o", program,
