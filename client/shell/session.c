@@ -80,12 +80,13 @@ static bool is_deprived(struct turn *t)
 }
 
 /* Stopped for reading or writing, it is not in front: somebody was served on top
- * of us, whose end lets it go on; that may have been just now. */
+ * of us, whose end lets it go on; that may have been just now. Or somebody took it. */
 static void take_stop(struct session *s, pid_t pid, int sig)
 {
 	if (sig != SIGTTIN && sig != SIGTTOU)
 		resume(s, pid);
-	else if (tcgetpgrp(s->turn->lock->tty) == pid)
+	else if (tcgetpgrp(s->turn->lock->tty) == pid ||
+		 (!s->own_stdio && turn_give_again(s->turn)))
 		kill(-pid, SIGCONT);
 }
 

@@ -10,6 +10,7 @@
 #include "../lib/deadline.h"
 #include "../lib/foreground.h"
 #include "../lib/inherit.h"
+#include "../lib/procfs.h"
 #include "command.h"
 #include "tree.h"
 
@@ -120,9 +121,12 @@ static int wait_foreground(struct wait *w)
 {
 	struct turn *t = w->turn;
 	pid_t agent = tree_agent();
+	char comm[32];
 
-	complain(0, "pid %d wants the terminal and waits for its job to be in the foreground (fg)",
-	    (int)t->job);
+	procfs_comm(t->job, comm);
+	complain(0,
+	    "%s (pid %d) wants the terminal and waits for its job to be in the foreground (fg)",
+	    comm, (int)t->job);
 	while (foreground_elsewhere(t->lock->tty, t->job)) {
 		int r = wait_event(w, BACKGROUND_MS);
 		if (r < 0)
@@ -225,6 +229,18 @@ static bool is_covered(struct turn *t)
 		return false;
 	return lock_last(t->lock, t->id, &granted) == 0 &&
 	       ttylock_list(t->lock, LIST_MS, is_ours, &granted) == -1;
+}
+
+bool turn_give_again(struct turn *t)
+{
+	pid_t group = t->handover.group, front = tcgetpgrp(t->lock->tty);
+
+	if (!t->handover.job_control || foreground_elsewhere(t->lock->tty, t->job) || is_covered(t))
+		return false;
+	if (front > 0 && front != group)
+		t->handover.previous = front;
+	turn_give(t, group);
+	return true;
 }
 
 void turn_end(struct turn *t)

@@ -39,6 +39,11 @@ void turn_ask_by(struct turn *t, uint64_t id);
 /* Gives pgrp the terminal, and leaves word of it with the daemon. */
 void turn_give(struct turn *t, pid_t pgrp);
 
+/* Gives it again to the group that had it, where somebody of the tree has taken the
+ * foreground without a turn (another debugger, whose program has ended). False: it
+ * is somebody's who was served on top of us, or of another job. */
+bool turn_give_again(struct turn *t);
+
 /* Everything as it was, then the lock. */
 void turn_end(struct turn *t);
 

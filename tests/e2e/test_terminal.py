@@ -258,11 +258,37 @@ def the_same_where_no_shell_does_job_control(stage):
     assert t.finish() == 139
 
 
+STEAL = """
+import os, signal, sys, time
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+os.tcsetpgrp(os.open("/dev/tty", os.O_RDWR), os.getpgrp())
+print("stolen", flush=True)
+"""
+
+
+@test
+def who_takes_the_foreground_without_a_turn_does_not_keep_it(stage):
+    """As a debugger does that the tree was started with, when its program has ended."""
+    thief = stage.write("steal.py", STEAL)
+    t = stage.sh(f"/usr/bin/python3 {thief} {stage.path('now')} & {CRASH} segv; wait")
+    b = t.banner()
+    stage.write("now", "")
+    t.expect("stolen\r\n")
+    assert t.foreground() == os.getpgid(b["pid"])
+    assert "= 42" in t.gdb("print answer")
+    assert t.debugged() == b["pid"]
+    t.quit()
+    assert t.finish() == 0
+
+
 @test
 def a_crash_in_the_background_waits_for_fg(stage):
     t = shell(stage)
     typed(t, f"{TTYLOCK} run -- {CRASH} segv &", 0)
-    t.expect(r"waits for its job to be in the foreground \(fg\)")
+    t.expect(r"ttylock: crash \(pid \d+\) wants the terminal and waits for its job to be in the "
+             r"foreground \(fg\)\r\n")
     for n in range(3):
         assert f"out{n}" in typed(t, f"echo o''ut{n}", 0)
     assert t.banners() == [] and t.foreground() == t.pid
