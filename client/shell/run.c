@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "../lib/foreground.h"
@@ -46,14 +47,18 @@ struct run {
 	pid_t group;	  /* the command's own process group; 0: it is in ours */
 	int status;	  /* what to exit with then */
 	bool holder_died; /* and nobody has looked after the terminal since */
-	pid_t dumper;	  /* a stack dump of the tree that is being made; 0 */
-	long hang_s;	  /* --dump-on-hang; 0: not asked for */
+	bool has_modes;
+	bool unsettled;	      /* the command could not put the line settings back itself */
+	struct termios modes; /* as they were at the start */
+	pid_t dumper;	      /* a stack dump of the tree that is being made; 0 */
+	long hang_s;	      /* --dump-on-hang; 0: not asked for */
 	struct hang hang;
 };
 
 static void watch_lock(struct run *run);
 static void mend_terminal(struct run *run);
 static void take_back_foreground(const struct run *run);
+static void put_back_modes(const struct run *run);
 
 /* --- the tree's environment ----------------------------------------------- */
 
@@ -86,6 +91,7 @@ static void prepare_crash_handling(struct run *run)
 		complain(0, "running without crash handling: %s", open_error(r));
 		return;
 	}
+	run->has_modes = tcgetattr(run->tty, &run->modes) == 0;
 	set_environment(run);
 	watch_lock(run);
 }
@@ -165,12 +171,16 @@ static void end_if_idle(struct run *run)
 	 * terminal as it was? */
 	if (run->lock && ttylock_fd(run->lock) >= 0 && !link_is_up(run->lock->link))
 		return;
-	if (run->lock && ttylock_list(run->lock, 2000, is_of_tree, run) > 0)
+	if (run->lock && ttylock_list(run->lock, 2000, is_of_tree, run) > 0) {
+		/* Whoever has it puts back what was there while the command lived. */
+		run->unsettled = true;
 		return;
+	}
 	/* News of a holder's death is older than that list, but not read yet. */
 	if (run->lock && ttylock_dispatch(run->lock, 0) >= 0 && run->holder_died)
 		mend_terminal(run);
 	take_back_foreground(run);
+	put_back_modes(run);
 	event_base_loopbreak(run->base);
 }
 
@@ -260,6 +270,13 @@ static void take_back_foreground(const struct run *run)
 		foreground_set(run->tty, getpgrp());
 }
 
+/* As a shell does for a job that a signal has ended, which it does not learn of us. */
+static void put_back_modes(const struct run *run)
+{
+	if (run->unsettled && run->has_modes && tcgetpgrp(run->tty) == getpgrp())
+		terminal_set_modes(run->tty, &run->modes);
+}
+
 /* continued: SIGCONT has come since the child stopped, if it did. */
 static void reap(struct run *run, bool continued)
 {
@@ -274,6 +291,7 @@ static void reap(struct run *run, bool continued)
 		if (!WIFSTOPPED(status)) {
 			run->child = 0;
 			run->status = exit_status_of(status);
+			run->unsettled |= WIFSIGNALED(status);
 			take_back_foreground(run);
 		} else if (run->group) {
 			/* Nobody above could continue it: as the kernel does not stop

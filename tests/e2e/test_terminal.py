@@ -258,6 +258,24 @@ def the_same_where_no_shell_does_job_control(stage):
     assert t.finish() == 139
 
 
+@test
+def what_the_command_could_not_put_back(stage):
+    """It was killed, or it ended while somebody was in the debugger, which then put raw back."""
+    raw = f"{TTYLOCK} run -- sh -c 'stty raw -echo; {{}}'; echo status $?; read line"
+    t = stage.spawn("sh", "-c", raw.format("kill -9 $$"))
+    t.expect("status 137\r*\n")
+    until(t.is_sane, "sane settings")
+    os.mkfifo(stage.path("go"))
+    t = stage.spawn("sh", "-c", raw.format(f"{CRASH} segv & read line <go; exit 3"))
+    t.banner()
+    with open(stage.path("go"), "w") as go:
+        go.write("go\n")
+    until(lambda: len(stage.named("sh")) == 2, "the end of the command")  # the two around
+    t.quit()
+    t.expect("status 3\r*\n")
+    until(t.is_sane, "sane settings")
+
+
 STEAL = """
 import os, signal, sys, time
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
