@@ -96,9 +96,14 @@ struct ledger *ledger_new(uint32_t requests_max, uint32_t terminals_max);
  * errno set: EILSEQ: unreadable, ESTALE: of another boot or pid namespace. */
 struct ledger *ledger_adopt(int fd, uint32_t requests_max, uint32_t terminals_max);
 
+/* Whether that says that there is no ledger of ours (any more), not only that it could not
+ * be looked at: whoever is in that may hold a terminal. */
+bool ledger_is_useless(int error);
+
 /* The one at path, made if there is none; the caller sees to it that nobody else
- * has it. One that cannot be read is replaced, and *error tells why (as above; 0:
- * nothing was wrong). NULL, with errno set. */
+ * has it. One that is useless is replaced, and *error tells why (0: nothing was wrong).
+ * NULL: with *error not useless, there is one, which could not be read now; else with errno
+ * set. */
 struct ledger *ledger_open(
     const char *path, uint32_t requests_max, uint32_t terminals_max, int *error);
 

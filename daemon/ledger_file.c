@@ -177,14 +177,25 @@ static int file_open(const char *path)
 {
 	struct stat st;
 	int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -1;
 
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-			   st.st_nlink != 1 || (st.st_mode & 077))) {
+	int error = fstat(fd, &st) < 0 ? errno : 0;
+	if (!error && (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
+			  (st.st_mode & 077)))
+		error = EPERM;
+	if (error) {
 		close(fd);
-		errno = EPERM;
+		errno = error;
 		return -1;
 	}
 	return fd;
+}
+
+bool ledger_is_useless(int error)
+{
+	return error == EILSEQ || error == ESTALE || error == EPERM || error == ELOOP ||
+	       error == ENXIO || error == EISDIR;
 }
 
 struct ledger *ledger_open(
@@ -195,9 +206,13 @@ struct ledger *ledger_open(
 	struct ledger *old = fd < 0 ? NULL : ledger_read(fd, &limits);
 
 	*error = old || errno == ENOENT ? 0 : errno;
+	if (*error && !ledger_is_useless(*error))
+		return NULL;
 	if (old && ledger_map_fits(&old->map, &limits))
 		return old;
 	struct ledger *l = ledger_replace(old, path, &limits);
+	if (old && !l)
+		*error = errno;
 	ledger_free(old);
 	return l;
 }

@@ -35,21 +35,17 @@ static struct header *header_of(const struct ledger_map *m)
 	return (struct header *)m->at;
 }
 
-static uint64_t pid_namespace(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
-}
-
-static void header_fill(struct header *h, const struct ledger_limits *limits)
+/* 0 or -EIO: where we are is not known, so not whether a ledger is from here either. */
+static int header_fill(struct header *h, const struct ledger_limits *limits)
 {
 	uint64_t offset = PAGE_SIZE;
+	struct stat namespace;
 
-	*h = (struct header){.version = VERSION, .pid_namespace = pid_namespace()};
+	*h = (struct header){.version = VERSION};
 	memcpy(h->magic, MAGIC, sizeof(h->magic));
-	if (sd_id128_get_boot(&h->boot) < 0)
-		h->boot = SD_ID128_NULL;
+	if (sd_id128_get_boot(&h->boot) < 0 || stat("/proc/self/ns/pid", &namespace) < 0)
+		return -EIO;
+	h->pid_namespace = namespace.st_ino;
 	for (int i = 0; i < LEDGER_ARRAYS; i++) {
 		uint64_t length = (uint64_t)limits->max[i] * limits->stride[i];
 
@@ -57,6 +53,7 @@ static void header_fill(struct header *h, const struct ledger_limits *limits)
 		    .offset = offset, .stride = limits->stride[i], .max = limits->max[i]};
 		offset += (length + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
 	}
+	return 0;
 }
 
 static size_t size_of(const struct header *h)
@@ -71,7 +68,7 @@ static int arrays_of(const struct header *h)
 	return h->version == 1 ? LEDGER_BLOCKS : LEDGER_ARRAYS;
 }
 
-/* 0; -EILSEQ; -ESTALE. Whatever passes can be walked through without leaving it. */
+/* 0; -EILSEQ; -ESTALE; -EIO. Whatever passes can be walked through without leaving it. */
 static int header_check(const struct header *h, size_t size)
 {
 	const struct ledger_limits none = {0};
@@ -81,7 +78,9 @@ static int header_check(const struct header *h, size_t size)
 	if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 || h->version < 1 ||
 	    h->version > VERSION)
 		return -EILSEQ;
-	header_fill(&ours, &none);
+	int rc = header_fill(&ours, &none);
+	if (rc < 0)
+		return rc;
 	if (!sd_id128_equal(h->boot, ours.boot) || h->pid_namespace != ours.pid_namespace)
 		return -ESTALE;
 	for (int i = 0; i < arrays_of(h); i++) {
@@ -111,10 +110,12 @@ int ledger_map_format(struct ledger_map *m, int fd, const struct ledger_limits *
 	struct header h;
 
 	*m = (struct ledger_map){.fd = fd};
-	header_fill(&h, limits);
+	int rc = header_fill(&h, limits);
+	if (rc < 0)
+		return rc;
 	if (ftruncate(fd, (off_t)size_of(&h)) < 0 || fallocate(fd, 0, 0, PAGE_SIZE) < 0)
 		return -errno;
-	int rc = map(m, size_of(&h));
+	rc = map(m, size_of(&h));
 	if (rc == 0)
 		memcpy(m->at, &h, sizeof(h));
 	return rc;

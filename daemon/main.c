@@ -229,6 +229,8 @@ static struct ledger *ledger_of_store(void)
 	struct ledger *l =
 	    fd < 0 ? NULL : ledger_adopt(fd, POLICY_REQUESTS_MAX, POLICY_TERMINALS_MAX);
 
+	if (fd >= 0 && !l && !ledger_is_useless(errno))
+		fatal("the service manager's ledger");
 	if (l && !ledger_was_converted(l))
 		return l;
 	if (fd >= 0) {
@@ -249,10 +251,12 @@ static struct ledger *ledger_of_file(const char *path)
 	int error;
 	struct ledger *l = ledger_open(path, POLICY_REQUESTS_MAX, POLICY_TERMINALS_MAX, &error);
 
-	if (error && error != ESTALE) {
-		errno = error;
+	errno = error;
+	/* The next daemon may be able to read it. */
+	if (error && !l && !ledger_is_useless(error))
+		fatal("%s", path);
+	if (error && error != ESTALE)
 		ledger_unreadable(path);
-	}
 	return l;
 }
 
