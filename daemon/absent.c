@@ -179,14 +179,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	overdue_end(set);
 	returned_free(set);
-	if (set->first)
-		event_add(set->tick, &set->grace);
+	if (!set->first)
+		event_del(set->tick);
 }
 
 /* --- making ------------------------------------------------------------ */
 
 /* Once all is in the table: the dead leave, the others are looked after. */
-static void watch_all(struct absents *set)
+static bool watch_all(struct absents *set)
 {
 	struct absent *next;
 
@@ -197,8 +197,10 @@ static void watch_all(struct absents *set)
 			continue;
 		}
 		event_assign(&a->died, set->base, a->caller.cred.pidfd, EV_READ, on_died, a);
-		event_add(&a->died, NULL);
+		if (event_add(&a->died, NULL) < 0)
+			return false;
 	}
+	return true;
 }
 
 struct absents *absents_new(
@@ -210,21 +212,21 @@ struct absents *absents_new(
 
 	*set =
 	    (struct absents){.base = base, .broker = broker, .usages = usages, .grace = {grace, 0}};
-	set->tick = evtimer_new(base, on_tick, set);
+	set->tick = event_new(base, -1, EV_PERSIST, on_tick, set);
 	struct recall r = {.broker = broker, .usages = usages, .caller = absent_get, .arg = set};
-	if (!set->tick || !recall(&r)) {
+	if (!set->tick || !recall(&r) || !watch_all(set) ||
+	    (set->first && event_add(set->tick, &set->grace) < 0)) {
+		/* The ledger is for the next daemon, as it was. */
+		broker_freeze(broker);
 		absents_free(set);
 		return NULL;
 	}
-	watch_all(set);
 	if (r.holders || r.waiters) {
 		char note[64];
 
 		snprintf(note, sizeof(note), "%u holders, %u waiters", r.holders, r.waiters);
 		log_event(&(struct log_event){.kind = LOG_KIND_RESTORED, .note = note});
 	}
-	if (set->first)
-		event_add(set->tick, &set->grace);
 	return set;
 }
 

@@ -159,21 +159,28 @@ static bool request_restore(const struct recall *set, const struct entry *e)
 	    .task = {.id = r->task_id},
 	};
 	struct ledger_hold hold;
+	struct locktable_change change;
 
 	if (term && !c)
 		return false;
 	memcpy(wish.task.name, r->task_name, sizeof(wish.task.name));
-	if (!term || !locktable_restore(b->table, &wish, r->id, &place, r->asked)) {
+	if (!term || locktable_knows(b->table, &wish, r->id)) {
 		log_warnx("the ledger's request %llu makes no sense", (unsigned long long)r->id);
 		ledger_end(b->ledger, e->number);
 		return true;
 	}
+	if (!locktable_restore(b->table, &wish, r->id, &place, r->asked))
+		return false;
 	if (place.granted) {
 		ledger_get_hold(b->ledger, e->number, &hold);
 		if (hold.saved_size)
 			locktable_save(b->table, r->id, hold.saved, hold.saved_size);
 	}
-	return ticket_restore(b, c, term, e);
+	if (ticket_restore(b, c, term, e))
+		return true;
+	/* None is in the table that nobody else knows. */
+	locktable_release(b->table, r->id, LOCKTABLE_UNTOUCHED, &change);
+	return false;
 }
 
 static void left_restore(const struct recall *set, const struct entry *e)

@@ -131,9 +131,10 @@ static void restore_waiter(struct locktable *t, uint32_t slot)
 	term->n_waiters++;
 }
 
-static bool is_known(
-    const struct locktable *t, const struct locktable_wish *wish, uint64_t id, uint32_t terminal)
+bool locktable_knows(const struct locktable *t, const struct locktable_wish *wish, uint64_t id)
 {
+	uint32_t terminal = records_terminal(t, wish->terminal);
+
 	if (!id || records_request(t, id) != SLOT_NONE)
 		return true;
 	for (uint32_t slot = records_task_first(t, wish->process, &wish->task); slot != SLOT_NONE;
@@ -147,7 +148,7 @@ static bool is_known(
 bool locktable_restore(struct locktable *t, const struct locktable_wish *wish, uint64_t id,
     const struct locktable_place *place, uint64_t asked)
 {
-	if (is_known(t, wish, id, records_terminal(t, wish->terminal)))
+	if (locktable_knows(t, wish, id))
 		return false;
 	uint32_t slot = records_add(t, wish, id, asked);
 	if (slot == SLOT_NONE)

@@ -39,8 +39,10 @@ bool locktable_set_left(
 /* < 0, 0 or > 0: the order in which they are restored. */
 int restore_compare(const struct locktable_place *a, const struct locktable_place *b);
 
-/* wish.under and .nonblock do not count. False: this task has one for that terminal,
- * the id is in use or 0, or there is no room. */
+/* Whether there is that request: this task has one for that terminal, or the id is in use
+ * or 0. */
+bool locktable_knows(const struct locktable *t, const struct locktable_wish *wish, uint64_t id);
+/* wish.under and .nonblock do not count. False: it knows it, or there is no room. */
 bool locktable_restore(struct locktable *t, const struct locktable_wish *wish, uint64_t id,
     const struct locktable_place *place, uint64_t asked);
 
