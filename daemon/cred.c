@@ -42,23 +42,32 @@ static int pidfd_get(int sock, pid_t pid)
 
 /* On pidfs (Linux 6.9) the inode number is never used twice; on the anonymous
  * inodes before it all pidfds share one, and pid and start have to do. */
-static uint64_t process_key(int pidfd, pid_t pid)
+static int process_key(int pidfd, pid_t pid, uint64_t *key)
 {
-	struct procstat stat = {.start = 0}; /* 0: unknown */
+	struct procstat stat;
 	struct statfs fs;
 	struct stat st;
 
-	if (fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC && fstat(pidfd, &st) == 0)
-		return st.st_ino;
-	procstat_read(pid, &stat);
-	return stat.start << 22 | (uint64_t)pid; /* no pid is larger */
+	if (fstatfs(pidfd, &fs) < 0)
+		return -errno;
+	if (fs.f_type == PID_FS_MAGIC) {
+		if (fstat(pidfd, &st) < 0)
+			return -errno;
+		*key = st.st_ino;
+		return 0;
+	}
+	int rc = procstat_read(pid, &stat);
+	if (rc == 0)
+		*key = stat.start << 22 | (uint64_t)pid; /* no pid is larger */
+	return rc;
 }
 
 bool cred_alive(const struct cred *c)
 {
 	struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
 
-	return c->pidfd >= 0 && poll(&p, 1, 0) == 0;
+	/* One that only could not be looked at is not dead. */
+	return c->pidfd >= 0 && poll(&p, 1, 0) <= 0;
 }
 
 void cred_comm(pid_t pid, char *comm, size_t size)
@@ -104,12 +113,14 @@ int cred_read(int sock, struct cred *out)
 	c.pidfd = pidfd_get(sock, c.pid);
 	if (c.pidfd < 0)
 		return c.pidfd;
-	c.process = process_key(c.pidfd, c.pid);
+	rc = process_key(c.pidfd, c.pid, &c.process);
 	cred_comm(c.pid, c.comm, sizeof(c.comm));
 	/* Alive after the reading, so what was read by number was its own. */
-	if (!cred_alive(&c)) {
+	if (rc == 0 && !cred_alive(&c))
+		rc = -ESRCH;
+	if (rc < 0) {
 		cred_close(&c);
-		return -ESRCH;
+		return rc;
 	}
 	*out = c;
 	return 0;
@@ -122,9 +133,13 @@ int cred_find(pid_t pid, uint64_t process, struct cred *out)
 	c.pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (c.pidfd < 0)
 		return pid > 0 && errno != EINVAL ? -errno : -ESRCH;
-	if (process_key(c.pidfd, pid) != process || !cred_alive(&c)) {
+	uint64_t key;
+	int rc = process_key(c.pidfd, pid, &key);
+	if (rc == 0 && (key != process || !cred_alive(&c)))
+		rc = -ESRCH;
+	if (rc < 0) {
 		cred_close(&c);
-		return -ESRCH;
+		return rc;
 	}
 	*out = c;
 	return 0;
