@@ -67,16 +67,19 @@ static int lock_open(const char *path)
 	return fd;
 }
 
-/* Whether somebody listens there. A full backlog is somebody, too. */
-static bool answers(const struct sockaddr_un *a)
+/* 1: somebody listens there. A full backlog is somebody, too. 0: nobody; what only could
+ * not be found out is an error: somebody's socket must not be taken for a stale one. */
+static int answers(const struct sockaddr_un *a)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return false;
+		return -errno;
 
-	bool yes = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN;
+	int rc = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 ? 1 : -errno;
 	close(fd);
-	return yes;
+	if (rc == -ECONNREFUSED || rc == -ENOENT)
+		return 0;
+	return rc == -EAGAIN ? 1 : rc;
 }
 
 /* The lock, or -EADDRINUSE once the one who has it answers. One who has it and
@@ -84,12 +87,13 @@ static bool answers(const struct sockaddr_un *a)
 static int lock_take(int lock, const struct sockaddr_un *a)
 {
 	for (int i = 0; i < SETTLE_TRIES; i++) {
-		if (flock(lock, LOCK_EX | LOCK_NB) == 0)
-			return answers(a) ? -EADDRINUSE : 0; /* one that takes no lock */
-		if (errno != EWOULDBLOCK && errno != EINTR)
+		bool taken = flock(lock, LOCK_EX | LOCK_NB) == 0;
+
+		if (!taken && errno != EWOULDBLOCK && errno != EINTR)
 			return -errno;
-		if (answers(a))
-			return -EADDRINUSE;
+		int rc = answers(a); /* one that takes no lock, too */
+		if (rc != 0 || taken)
+			return rc > 0 ? -EADDRINUSE : rc;
 		nanosleep(&settle_pause, NULL);
 	}
 	return -EADDRINUSE;

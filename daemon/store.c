@@ -17,9 +17,10 @@ static struct {
 	char **names; // one for each descriptor from SD_LISTEN_FDS_START; NULL: taken
 } store;
 
-static bool is_listener(int fd)
+/* 1, 0 or -errno: what cannot be looked at may be the one. */
+static int is_listener(int fd)
 {
-	return sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0;
+	return sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0);
 }
 
 static void forget(int i)
@@ -45,7 +46,10 @@ int store_init(int *listener)
 		int fd = SD_LISTEN_FDS_START + i;
 
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
-		if (!is_listener(fd))
+		int rc = is_listener(fd);
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
 			continue;
 		forget(i);
 		if (found++ == 0)
