@@ -29,7 +29,8 @@ struct peer {
 	struct peer *next_dead;	  // peers.dead
 	int sock;
 	struct event readable, died;
-	struct event *greet; /* NULL once it has said Hello */
+	struct event *greet; /* each grace; NULL once it has said Hello */
+	int graces;	     /* that are over */
 	struct turn turn;
 	bool paused;	/* not read from until the outbox is empty */
 	bool lingering; /* counted in usage */
@@ -159,7 +160,8 @@ const struct broker_ops peer_ops = {.send = peer_send};
 static void peer_await_turn(struct peer *p)
 {
 	event_del(&p->readable);
-	turn_await(&p->set->turns, &p->turn);
+	if (turn_await(&p->set->turns, &p->turn) < 0)
+		peer_gone(p, "cannot be listened to: out of memory");
 }
 
 static void frame_handle(struct peer *p, size_t at, const ttylock_Envelope *e)
@@ -318,10 +320,8 @@ static void on_died(evutil_socket_t fd, short what, void *arg)
 
 static const struct timeval grace = {POLICY_GREET_GRACE_S, 0};
 
-/* Twice: when the grace is over, and at the deadline. */
 static void on_greet(evutil_socket_t fd, short what, void *arg)
 {
-	static const struct timeval rest = {POLICY_GREET_DEADLINE_S - POLICY_GREET_GRACE_S, 0};
 	struct peer *p = arg;
 	struct peers *set = p->set;
 	struct usage *usage = p->caller.usage;
@@ -330,13 +330,16 @@ static void on_greet(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (p->turn.waits) {
-		event_add(p->greet, &grace); /* it may have: we did not listen */
-	} else if (p->lingering || policy_decide(POLICY_LINGER, &pc) != POLICY_ALLOW) {
+		/* It may have: we did not listen. */
+	} else if (p->lingering) {
+		if (++p->graces * POLICY_GREET_GRACE_S >= POLICY_GREET_DEADLINE_S)
+			peer_expel(p, "has not said Hello");
+	} else if (policy_decide(POLICY_LINGER, &pc) != POLICY_ALLOW) {
 		peer_expel(p, "has not said Hello");
 	} else {
+		p->graces = 1;
 		p->lingering = true;
 		usage->lingering++;
-		event_add(p->greet, &rest);
 	}
 	peers_reap(set);
 }
@@ -380,7 +383,7 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 	setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &(int){KERNEL_BUFFER}, sizeof(int));
 	event_assign(&p->readable, set->base, sock, EV_READ | EV_PERSIST, on_readable, p);
 	event_assign(&p->died, set->base, cred->pidfd, EV_READ, on_died, p);
-	p->greet = evtimer_new(set->base, on_greet, p);
+	p->greet = event_new(set->base, -1, EV_PERSIST, on_greet, p);
 	if (!p->greet || event_add(&p->readable, NULL) < 0 || event_add(&p->died, NULL) < 0 ||
 	    event_add(p->greet, &grace) < 0) {
 		event_del(&p->readable);

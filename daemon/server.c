@@ -161,8 +161,8 @@ static void accept_starved(struct server *s)
 			turn_away(sock, ttylock_Code_ERROR_QUOTA, "out of descriptors");
 	}
 	s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	event_del(s->accept);
-	event_add(s->resume, &accept_pause);
+	if (event_add(s->resume, &accept_pause) == 0)
+		event_del(s->accept);
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *arg)
@@ -198,7 +198,8 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (s->reserve < 0)
 		s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	event_add(s->accept, NULL);
+	if (event_add(s->accept, NULL) == 0)
+		event_del(s->resume);
 }
 
 /* --- the end ----------------------------------------------------------- */
@@ -220,12 +221,8 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	on_accept(s->listener, EV_READ, s);
-	if (s->peers.count > 0)
+	if (s->peers.count > 0 || absents_any(s->absents))
 		return;
-	if (absents_any(s->absents)) {
-		event_add(s->idle, &idle_end);
-		return;
-	}
 	log_event(&(struct log_event){.kind = LOG_KIND_ENDING, .note = "nobody needs it"});
 	event_base_loopbreak(s->base);
 }
@@ -234,8 +231,8 @@ static void peer_freed(void *arg)
 {
 	struct server *s = arg;
 
-	if (s->on_demand && s->peers.count == 0)
-		event_add(s->idle, &idle_end);
+	if (s->on_demand && s->peers.count == 0 && event_add(s->idle, &idle_end) < 0)
+		on_idle(-1, 0, s); /* there will be no better moment */
 }
 
 /* --- making ------------------------------------------------------------ */
@@ -282,8 +279,9 @@ static bool events_new(struct server *s)
 	if (!s->base)
 		return false;
 	s->accept = event_new(s->base, s->listener, EV_READ | EV_PERSIST, on_accept, s);
-	s->resume = evtimer_new(s->base, on_resume, s);
-	s->idle = evtimer_new(s->base, on_idle, s);
+	/* They go on until they have had their way. */
+	s->resume = event_new(s->base, -1, EV_PERSIST, on_resume, s);
+	s->idle = event_new(s->base, -1, EV_PERSIST, on_idle, s);
 	s->term = evsignal_new(s->base, SIGTERM, on_signal, s);
 	s->intr = evsignal_new(s->base, SIGINT, on_signal, s);
 	return s->accept && s->resume && s->idle && s->term && s->intr &&

@@ -1,5 +1,7 @@
 #include "turn.h"
 
+#include <errno.h>
+
 #include "broker.h"
 
 /* Turns for each user before the others, and those who only just came, are
@@ -38,8 +40,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		next = u->next;
 		usage_unref(u);
 	}
-	if (any)
-		event_add(&set->tick, ready ? &at_once : &pause);
+	if (!any)
+		event_del(&set->rest);
+	else if (ready)
+		event_add(&set->tick, &at_once); /* else it is that of the rest */
 }
 
 void turns_init(struct turns *set, struct event_base *base, struct usages *usages,
@@ -47,19 +51,23 @@ void turns_init(struct turns *set, struct event_base *base, struct usages *usage
 {
 	*set = (struct turns){.usages = usages, .take = take};
 	evtimer_assign(&set->tick, base, on_tick, set);
+	event_assign(&set->rest, base, -1, EV_PERSIST, on_tick, set);
 }
 
 void turns_deinit(struct turns *set)
 {
 	event_del(&set->tick);
+	event_del(&set->rest);
 }
 
-void turn_await(struct turns *set, struct turn *turn)
+int turn_await(struct turns *set, struct turn *turn)
 {
 	struct usage *u = turn->usage;
 
 	if (turn->waits)
-		return;
+		return 0;
+	if (!event_pending(&set->rest, EV_TIMEOUT, NULL) && event_add(&set->rest, &pause) < 0)
+		return -ENOMEM;
 	turn->waits = true;
 	turn->next = NULL;
 	turn->prev = u->last;
@@ -70,8 +78,7 @@ void turn_await(struct turns *set, struct turn *turn)
 	u->last = turn;
 	if (usage_may_talk(u, broker_now()))
 		event_add(&set->tick, &at_once);
-	else if (!event_pending(&set->tick, EV_TIMEOUT, NULL))
-		event_add(&set->tick, &pause);
+	return 0;
 }
 
 void turn_forget(struct turn *turn)

@@ -22,7 +22,8 @@ struct turn {
 
 struct turns {
 	struct usages *usages;
-	struct event tick;
+	struct event tick; /* at once */
+	struct event rest; /* every so often, while any waits */
 	/* That connection's turn is now; it may wait for another at once. */
 	void (*take)(struct turn *turn);
 };
@@ -32,8 +33,8 @@ void turns_init(struct turns *set, struct event_base *base, struct usages *usage
     void (*take)(struct turn *turn));
 void turns_deinit(struct turns *set);
 
-/* At the end of its user's line; nothing if it is there already. */
-void turn_await(struct turns *set, struct turn *turn);
+/* At the end of its user's line; nothing if it is there already. 0 or -ENOMEM. */
+int turn_await(struct turns *set, struct turn *turn);
 /* Out of it, if it is there. */
 void turn_forget(struct turn *turn);
 
