@@ -67,7 +67,6 @@ tests: $(patsubst tests/library/%.c,$(BUILD)/tests/library/%,$(wildcard tests/li
 
 # Faults: the wrappers of calls.py around the whole daemon, and around the library.
 inject_py := /usr/bin/python3 tests/inject/calls.py
-inject_o  := $(patsubst %,$(BUILD)/tests/inject/%.o,inject tally player) $(BUILD)/inject/calls.o
 $(BUILD)/tests/inject/%.o: CPPFLAGS += -I.
 $(BUILD)/inject/calls.c: tests/inject/calls.py
 	@mkdir -p $(@D)
@@ -75,12 +74,16 @@ $(BUILD)/inject/calls.c: tests/inject/calls.py
 # Its wrappers of variadic functions read more than was passed.
 $(BUILD)/inject/calls.o: $(BUILD)/inject/calls.c
 	$(CC) -std=gnu11 $(OPT) -D_GNU_SOURCE -I. -c -o $@ $<
-$(BUILD)/inject/main.o: $(BUILD)/daemon/main.o
+# The daemon's with every call where its source has it: nothing inlined, nothing left by a
+# jump.
+$(BUILD)/inject/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
 	@mkdir -p $(@D)
-	objcopy --redefine-sym main=daemon_main $< $@
-$(BUILD)/inject/daemon: $(BUILD)/tests/inject/inject_daemon.o $(inject_o) $(BUILD)/inject/main.o \
-	$(filter-out %/main.o,$(daemon_o)) $(proto_o)
-	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
+	$(CC) $(CPPFLAGS) $(cflags) -O0 -MMD -MP -c -o $@ $<
+$(BUILD)/inject/daemon/main.o: override CFLAGS += -Dmain=daemon_main -Wno-missing-prototypes
+inject_daemon_o := $(patsubst %,$(BUILD)/tests/inject/%.o,inject_daemon scenes scenes_play stage \
+	past manager twist sweep inject player) $(BUILD)/inject/calls.o
+$(BUILD)/inject/ttylockd: $(inject_daemon_o) $(DAEMON:%=$(BUILD)/inject/daemon/%.o) $(proto_o)
+	$(CC) -pie $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
 # Beside the daemon and the command, where the library looks for them.
 $(BUILD)/tests/inject/inject_library.o $(BUILD)/tests/inject/acts.o $(BUILD)/tests/inject/acts_crash.o: CPPFLAGS += -Iclient/include
@@ -88,14 +91,16 @@ $(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library a
 		$(BUILD)/inject/calls.o $(lib_o) $(crash_o) $(proto_o) | $(BUILD)/ttylockd $(BUILD)/ttylock
 	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
+# INJECT_CALLS: in so many of its calls each place of the daemon's fails, in each scene.
 # INJECT_EVERY: only each so-many-th call of the library's, from the INJECT_FROM-th on.
+INJECT_CALLS ?= 24
 INJECT_EVERY ?= 1
 INJECT_FROM  ?= 0
 
 .PHONY: inject inject-daemon inject-library
 inject: inject-daemon inject-library
-inject-daemon: $(BUILD)/inject/daemon
-	@/usr/bin/python3 tests/inject/inject.py $(BUILD) daemon
+inject-daemon: $(BUILD)/inject/ttylockd
+	@/usr/bin/python3 tests/inject/daemon.py $(BUILD) $(INJECT_CALLS)
 inject-library: $(BUILD)/inject_library
 	@/usr/bin/python3 tests/inject/inject.py $(BUILD) library $(INJECT_EVERY) $(INJECT_FROM)
 

@@ -128,6 +128,7 @@ int sd_pid_notify_with_fds(pid_t p, int u, const char *s, const int *f, unsigned
 int sd_id128_get_boot(sd_id128_t *id) | [-ENOENT] [-EIO] |
 int sd_is_socket_unix(int fd, int t, int l, const char *p, size_t n) | [-EINVAL] [0] |
 int sd_notify(int u, const char *s) | [-ENOENT] [-ENOBUFS] |
+int sd_notifyf(int u, const char *s, ...) | [-ENOBUFS] |
 int sd_watchdog_enabled(int u, uint64_t *t) | [-EINVAL] |
 """
 
@@ -142,8 +143,9 @@ clock_gettime free getenv secure_getenv geteuid getpid getppid gettid getpgrp ge
 umask signal sigaction sigfillset sigemptyset sigaddset sigprocmask pthread_sigmask sched_yield
 pthread_attr_destroy pthread_attr_setdetachstate pthread_mutex_lock pthread_mutex_unlock
 pthread_mutex_init pthread_mutex_destroy pthread_once pthread_getspecific pthread_self
-backtrace backtrace_symbols_fd dprintf puts fwrite vfprintf fputs sd_notifyf
+backtrace backtrace_symbols_fd dprintf puts fwrite vfprintf fputs
 event_assign event_initialized explicit_bzero event_base_free event_base_loopbreak event_del event_free event_pending closedir
+__cmsg_nxthdr gnu_dev_major gnu_dev_makedev gnu_dev_minor
 """.split())
 
 # What the raw system calls fail with.
@@ -248,7 +250,7 @@ def arguments(prototype):
 
 # How many longs behind the named arguments of a variadic call.
 MORE = {"open": 1, "openat": 1, "fcntl": 1, "ioctl": 1, "syscall": 6, "prctl": 4, "mremap": 1,
-        "clone": 0, "execle": 7, "ptrace": 3, "asprintf": 4}
+        "clone": 0, "execle": 7, "ptrace": 3, "asprintf": 4, "sd_notifyf": 1}
 SHORTER = {"recv": "n = 1", "send": "n = 1", "read": "n = n > 1 ? 1 : n",
            "write": "n = n > 1 ? 1 : n", "pread": "n = n > 1 ? n / 2 : n",
            "pwrite": "n = n > 1 ? n / 2 : n"}

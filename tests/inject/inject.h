@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-	INJECT_NONE = 0,
+	INJECT_NONE = -999999, /* what no function returns */
 	INJECT_CALLS = 20000,
 	INJECT_ORDERS = 3, /* each where only the failures before it lead to */
 };

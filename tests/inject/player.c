@@ -54,11 +54,10 @@ void player_say(struct player *p, const ttylock_Envelope *e, int fd)
 		player_close(p);
 }
 
-struct player *player_connect(struct players *all, const char *path)
+struct player *player_connect_silently(struct players *all, const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	struct player *p = &all->list[all->count];
-	ttylock_Envelope e = {.which_body = ttylock_Envelope_hello_tag};
 
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
 	p->length = 0;
@@ -70,9 +69,18 @@ struct player *player_connect(struct players *all, const char *path)
 		return NULL;
 	}
 	all->count++;
+	return p;
+}
+
+struct player *player_connect(struct players *all, const char *path)
+{
+	struct player *p = player_connect_silently(all, path);
+	ttylock_Envelope e = {.which_body = ttylock_Envelope_hello_tag};
+
 	e.body.hello.version = 1;
 	e.body.hello.tree = 7;
-	player_say(p, &e, -1);
+	if (p)
+		player_say(p, &e, -1);
 	return p;
 }
 
@@ -84,15 +92,25 @@ void player_open(struct player *p, uint32_t number, int tty)
 	player_say(p, &e, tty);
 }
 
-int player_lock(struct player *p, uint64_t task, int terminal, const uint8_t *under)
+static int request_new(struct player *p, int terminal, ttylock_Envelope *e)
 {
-	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_request_tag};
 	int n = p->count++;
 
-	p->requests[n].number = e.body.lock_request.request = (uint64_t)n + 1;
-	p->requests[n].terminal = under ? -1 : terminal;
+	*e = (ttylock_Envelope){.which_body = ttylock_Envelope_lock_request_tag};
+	p->requests[n].number = e->body.lock_request.request = (uint64_t)n + 1;
+	p->requests[n].terminal = terminal;
 	p->requests[n].state = ttylock_State_STATE_UNSPECIFIED;
-	e.body.lock_request.terminal = terminal < 0 ? 0 : (uint32_t)terminal;
+	e->body.lock_request.terminal = terminal < 0 ? 0 : (uint32_t)terminal;
+	return n;
+}
+
+int player_lock(struct player *p, uint64_t task, int terminal, const uint8_t *under)
+{
+	ttylock_Envelope e;
+	int n = request_new(p, terminal, &e);
+
+	if (under)
+		p->requests[n].terminal = -1;
 	e.body.lock_request.has_task = true;
 	e.body.lock_request.task.id = task;
 	e.body.lock_request.reason = ttylock_Reason_REASON_COMMAND;
@@ -102,6 +120,26 @@ int player_lock(struct player *p, uint64_t task, int terminal, const uint8_t *un
 	}
 	player_say(p, &e, -1);
 	return n;
+}
+
+int player_reclaim(struct player *p, int terminal, const uint8_t *token)
+{
+	ttylock_Envelope e;
+	int n = request_new(p, terminal, &e);
+
+	e.body.lock_request.reclaim.size = 16;
+	memcpy(e.body.lock_request.reclaim.bytes, token, 16);
+	player_say(p, &e, -1);
+	return n;
+}
+
+void player_save(struct player *p, int request)
+{
+	ttylock_Envelope e = {.which_body = ttylock_Envelope_terminal_state_tag};
+
+	e.body.terminal_state.request = p->requests[request].number;
+	e.body.terminal_state.saved.size = 100;
+	player_say(p, &e, -1);
 }
 
 void player_release(struct player *p, int request)
@@ -225,6 +263,8 @@ static void sync_once(struct players *all)
  * where somebody who was hung up on has not heard that yet. */
 void players_sync(struct players *all)
 {
+	if (all->fault)
+		return;
 	sync_once(all);
 	sync_once(all);
 	for (int i = 0; i < 3 && !all->fault && is_held_twice(all); i++)

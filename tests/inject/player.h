@@ -38,10 +38,15 @@ void players_end(struct players *all);
 
 /* Connects and says Hello. NULL: nobody listens. */
 struct player *player_connect(struct players *all, const char *path);
+/* Without the Hello. */
+struct player *player_connect_silently(struct players *all, const char *path);
 void player_say(struct player *p, const ttylock_Envelope *e, int fd);
 void player_open(struct player *p, uint32_t number, int tty);
 /* terminal: as in struct player. Returns the request's index. */
 int player_lock(struct player *p, uint64_t task, int terminal, const uint8_t *under);
+/* As the same request of another connection, which had that token. */
+int player_reclaim(struct player *p, int terminal, const uint8_t *token);
+void player_save(struct player *p, int request);
 void player_release(struct player *p, int request);
 void player_close(struct player *p);
 
