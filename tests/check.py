@@ -98,7 +98,7 @@ def steps():
     yield "chaos under ASan+UBSan", ["build/san/tests/chaos/storm", "8"], {}
     yield "models", [PYTHON, "tests/model/check_model.py", "--quick"], {}
     yield "wrong traces", [PYTHON, "tests/model/replay.py", "--self-test"], {}
-    yield "fault injection", ["make", "-s", "--no-print-directory", "inject-daemon",
+    yield "fault injection", ["make", "-s", "-j2", "--no-print-directory", "inject-daemon",
                               "INJECT_CALLS=0"], {}
     yield "fault injection, library", ["make", "-s", "--no-print-directory", "inject-library",
                                        "INJECT_EVERY=5"], {}

@@ -76,13 +76,13 @@ $(BUILD)/inject/calls.o: $(BUILD)/inject/calls.c
 	$(CC) -std=gnu11 $(OPT) -D_GNU_SOURCE -I. -c -o $@ $<
 # The daemon's with every call where its source has it: nothing inlined, nothing left by a
 # jump.
-$(BUILD)/inject/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
+$(BUILD)/injected/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(cflags) -O0 -MMD -MP -c -o $@ $<
-$(BUILD)/inject/daemon/main.o: override CFLAGS += -Dmain=daemon_main -Wno-missing-prototypes
+$(BUILD)/injected/daemon/main.o: override CFLAGS += -Dmain=daemon_main -Wno-missing-prototypes
 inject_daemon_o := $(patsubst %,$(BUILD)/tests/inject/%.o,inject_daemon scenes scenes_play stage \
 	past manager twist sweep inject player) $(BUILD)/inject/calls.o
-$(BUILD)/inject/ttylockd: $(inject_daemon_o) $(DAEMON:%=$(BUILD)/inject/daemon/%.o) $(proto_o)
+$(BUILD)/injected/ttylockd: $(inject_daemon_o) $(DAEMON:%=$(BUILD)/injected/daemon/%.o) $(proto_o)
 	$(CC) -pie $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
 # Beside the daemon and the command, where the library looks for them.
@@ -99,7 +99,7 @@ INJECT_FROM  ?= 0
 
 .PHONY: inject inject-daemon inject-library
 inject: inject-daemon inject-library
-inject-daemon: $(BUILD)/inject/ttylockd
+inject-daemon: $(BUILD)/injected/ttylockd
 	@/usr/bin/python3 tests/inject/daemon.py $(BUILD) $(INJECT_CALLS)
 inject-library: $(BUILD)/inject_library
 	@/usr/bin/python3 tests/inject/inject.py $(BUILD) library $(INJECT_EVERY) $(INJECT_FROM)

@@ -1,6 +1,6 @@
 """Fault injection into the daemon: every place that calls what can fail, each of its errors.
 
-daemon.py BUILD CALLS: first that calls.py knows all calls, then BUILD/inject/ttylockd, in
+daemon.py BUILD CALLS: first that calls.py knows all calls, then BUILD/injected/ttylockd, in
 two halves at a time. CALLS: a place fails in so many of its calls in each scene, spread
 evenly; 0: once in each scene, with each of its errors in the first that comes to it.
 
@@ -54,8 +54,8 @@ def lacks(places, seen):
 
 def main():
     build, calls = sys.argv[1:3]
-    program = f"{ROOT}/{build}/inject/ttylockd"
-    objects = glob.glob(f"{ROOT}/{build}/inject/daemon/*.o") + \
+    program = f"{ROOT}/{build}/injected/ttylockd"
+    objects = glob.glob(f"{ROOT}/{build}/injected/daemon/*.o") + \
         glob.glob(f"{ROOT}/{build}/proto/*.o")
     known = subprocess.run([*CALLS, "check", *objects], check=False).returncode == 0
     places = places_of(program, ("daemon", "proto"))
