@@ -92,6 +92,14 @@ const char *open_error(int error)
 	}
 }
 
+const char *turn_error(int error)
+{
+	return error == -ENOTTY
+		   ? "this terminal is none of the daemon's /dev/pts: is this a chroot, or a "
+		     "container's namespace, without a terminal of its own?"
+		   : strerror(-error);
+}
+
 int exit_status_of(int wait_status)
 {
 	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGINT)

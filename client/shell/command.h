@@ -46,6 +46,8 @@ int print_help(const struct command *c);
 /* One line about why no daemon or no terminal is to be had, for -errno of
  * ttylock_open(). */
 const char *open_error(int error);
+/* What to say when a turn cannot be had, turn_take()'s -errno. */
+const char *turn_error(int error);
 
 /* The exit status, of those above, for a wait status. */
 int exit_status_of(int wait_status);

@@ -167,7 +167,7 @@ static int explain(const struct job *j, int error)
 	case -ECONNRESET:
 		return complain_of(j, "the daemon ended while it waited for its turn");
 	default:
-		return complain_of(j, strerror(-error));
+		return complain_of(j, turn_error(error));
 	}
 }
 

@@ -97,7 +97,7 @@ static int run_exec(const struct command *self, int argc, char **argv)
 	else if (r == -ECANCELED)
 		status = EXIT_SIGNALLED + (t.ended_by ? t.ended_by : SIGINT);
 	else
-		status = complain(EXIT_FAILED, "cannot have the terminal: %s", strerror(-r));
+		status = complain(EXIT_FAILED, "cannot have the terminal: %s", turn_error(r));
 	ttylock_close(t.lock);
 	return status;
 }

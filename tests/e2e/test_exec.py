@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import PROMPT, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until
+from harness import CRASH, PROMPT, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until
 
 SHELL_PROMPT = r"P> $"
 REQ = {"id": int, "pid": int, "uid": int, "comm": str, "task": dict, "reason": str, "text": str,
@@ -174,6 +174,19 @@ def an_interrupt_that_is_sent_reaches_the_command(stage):
     os.kill(t.pid, signal.SIGINT)
     t.expect("interrupted\r\n")
     assert t.finish() == 3
+
+
+@test
+def a_terminal_from_outside_of_a_chroot(stage):
+    if os.geteuid() != 0:
+        raise Skip("a /dev/pts of its own needs root")
+    own = "mount -t devpts -o newinstance,ptmxmode=666 devpts /dev/pts && exec " + TTYLOCK
+    for args in (["exec", "--", "true"], ["run", "--", CRASH, "segv"]):
+        t = stage.spawn("unshare", "-m", "sh", "-c", own + ' "$@"', "sh", *args)
+        assert t.finish() in (125, 139), t.shown
+        assert re.fullmatch(r"ttylock: (cannot have the terminal|no debugger for crash \(pid \d+\)): this "
+                            r"terminal is none of the daemon's /dev/pts: is this a chroot, [^\r\n]*\r\n",
+                            t.shown), t.shown
 
 
 @test
