@@ -248,15 +248,19 @@ static int outlives_abort(void)
 	return 0;
 }
 
-/* The person lets it go on; then it crashes again. */
+/* The person lets it go on; then, told so, it crashes again. */
 static int repaired(void)
 {
-	signal(SIGUSR2, note);
+	sigset_t told;
+	int sig;
+
+	sigemptyset(&told);
+	sigaddset(&told, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &told, NULL);
 	ttylock_crash_handler_install();
 	raise(SIGSEGV);
 	say("repaired", getpid());
-	while (!noted)
-		pause();
+	sigwait(&told, &sig);
 	return bug();
 }
 
@@ -268,8 +272,12 @@ static void *run_repaired(void *arg)
 
 static int repaired_thread(void)
 {
+	sigset_t told;
 	pthread_t id;
 
+	sigemptyset(&told);
+	sigaddset(&told, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &told, NULL); /* the other thread's, who waits for it */
 	pthread_create(&id, NULL, run_repaired, NULL);
 	pthread_join(id, NULL);
 	return 0;
