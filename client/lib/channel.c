@@ -38,7 +38,7 @@ static void after_fork_child(void)
 		c->fd = -1;
 	}
 	channels.first = NULL;
-	pthread_mutex_init(&channels.lock, NULL);
+	pthread_mutex_unlock(&channels.lock);
 }
 
 static void set_up(void)

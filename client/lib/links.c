@@ -60,12 +60,13 @@ static void after_fork_child(void)
 			if (q->state == TTYLOCK_GRANTED && !q->owed &&
 			    q->last.token.size == INHERIT_TOKEN)
 				inherit_remember(q->last.token.bytes);
-		pthread_mutex_init(&l->lock, NULL);
+		pthread_mutex_unlock(&l->lock);
 		l->inherited = true;
 		close_descriptors(l);
 	}
 	links.first = NULL;
-	pthread_mutex_init(&links.lock, NULL);
+	pthread_mutex_unlock(&links.lock);
+	/* Perhaps that of a thread that the child does not have. */
 	pthread_mutex_init(&links.opening, NULL);
 }
 

@@ -173,7 +173,7 @@ static void after_fork_parent(void)
 /* No shields, and what was there before us is back. */
 static void after_fork_child(void)
 {
-	pthread_mutex_init(&lock, NULL);
+	pthread_mutex_unlock(&lock);
 	pthread_mutex_init(&connecting, NULL);
 	uninstall();
 	count = 0;
