@@ -114,7 +114,7 @@ mutants:
 chaos_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,board orders keeper)
 
 # A library of the storm's own, beside which it finds a daemon that logs all it does.
-# CHAOS_DAEMON in the environment: another daemon.
+# CHAOS_DAEMON, CHAOS_GRACE in the environment: another daemon, another grace.
 $(BUILD)/tests/chaos/lib/libttylock.so.0: $(BUILD)/libttylock.so
 	@mkdir -p $(@D)
 	cp $< $@
@@ -140,10 +140,27 @@ CHAOS_KILLS   ?= 0
 CHAOS_SEED    ?= 0
 CHAOS_CLIENTS ?= 1000
 CHAOS_DEATHS  ?= 1000
-.PHONY: chaos
-chaos: $(BUILD)/tests/chaos/storm $(BUILD)/tests/chaos/herd all
+.PHONY: chaos chaos-asan chaos-tsan chaos-seeded chaos-storm
+chaos-storm: $(BUILD)/tests/chaos/storm
 	$(BUILD)/tests/chaos/storm $(CHAOS_SECONDS) $(CHAOS_KILLS) $(CHAOS_SEED)
+chaos: chaos-storm $(BUILD)/tests/chaos/herd all
 	$(BUILD)/tests/chaos/herd $(CHAOS_CLIENTS) $(CHAOS_DEATHS)
+
+# The storm with the sanitizers: all of it, and all but the daemon, which has no threads
+# that share anything, under ThreadSanitizer.
+chaos-asan:
+	@$(MAKE) --no-print-directory BUILD=build/san \
+		SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
+		chaos-storm
+chaos-tsan: $(BUILD)/ttylockd $(BUILD)/ttylock
+	@$(MAKE) --no-print-directory BUILD=build/tsan SAN=-fsanitize=thread OPT="-O1 -g" \
+		build/tsan/tests/chaos/storm
+	CHAOS_DAEMON=$(CURDIR)/$(BUILD)/ttylockd build/tsan/tests/chaos/storm $(CHAOS_SECONDS) \
+		$(CHAOS_KILLS) $(CHAOS_SEED)
+
+# Whether the storm sees the bugs that it is there for.
+chaos-seeded: $(BUILD)/tests/chaos/storm all
+	@/usr/bin/python3 tests/chaos/seeded.py
 
 # --- longer runs ------------------------------------------------------------
 

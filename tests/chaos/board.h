@@ -50,8 +50,9 @@ struct slot {
 
 struct board {
 	uint64_t seed;
-	int quiet;     /* nobody is to begin anything */
-	uint64_t calm; /* orders_stage() when all was well at the stage's terminal */
+	int quiet;	 /* nobody is to begin anything */
+	uint64_t calm;	 /* orders_stage() when all was well at the stage's terminal */
+	int patience_ms; /* with what has to happen in the end */
 	int failed;
 	char failure[512];
 	struct slot slots[BOARD_SLOTS];

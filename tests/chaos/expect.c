@@ -7,8 +7,6 @@
 #include "board.h"
 #include "orders.h"
 
-#define HEARD_MS 20000
-
 bool expect_result(int r, const char *what)
 {
 	switch (r) {
@@ -52,7 +50,7 @@ void expect_ousting(const struct ttylock_status *status, const char *who)
 bool expect_held(struct ttylock *handle, uint64_t id, const char *who)
 {
 	struct ttylock_status status = {0};
-	int64_t end = board_ms() + HEARD_MS;
+	int64_t end = board_ms() + board->patience_ms / 3;
 	bool due;
 
 	do {

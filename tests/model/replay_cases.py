@@ -46,6 +46,8 @@ WRONG_RESTARTS = (
     ("granted by a restart", "1 granted, 2 queued, restart, 1 holds, 2 holds", "came to hold by a restart"),
     ("another order", "1 granted, 2 queued, 3 queued, 4 queued, restart, 1 holds, 4 waits, 3 waits, 2 waits",
      "another order"),
+    ("the order is forgotten", "1 granted, 2 queued, 3 queued, 4 queued, 4 moved, restart, 1 holds, 2 waits, "
+     "3 waits, 4 waits", "another order"),
     ("a grant and an end", "1 granted, 2 queued, 1 released, 2 granted, 3 queued, restart, 2 waits",
      "more than one thing"),
     ("a holder that nobody knew", "1 granted, restart, 1 holds, 2 holds", "which nobody knew"),
