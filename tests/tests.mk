@@ -86,8 +86,8 @@ $(BUILD)/injected/ttylockd: $(inject_daemon_o) $(DAEMON:%=$(BUILD)/injected/daem
 	$(CC) -pie $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
 # Beside the daemon and the command, where the library looks for them.
-$(BUILD)/tests/inject/inject_library.o $(BUILD)/tests/inject/acts.o $(BUILD)/tests/inject/acts_crash.o: CPPFLAGS += -Iclient/include
-$(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash debugger inject tally) \
+$(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash acts_world): CPPFLAGS += -Iclient/include
+$(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash acts_world debugger inject tally) \
 		$(BUILD)/inject/calls.o $(lib_o) $(crash_o) $(proto_o) | $(BUILD)/ttylockd $(BUILD)/ttylock
 	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 

@@ -106,16 +106,23 @@ static bool debugger_comes(const char *file, int line, const char *text)
 
 EXPORT int ttylock_breakpoint_begin(const char *file, int line, const char *text)
 {
+	char said[128];
 	int saved = errno;
 	bool comes = true;
 
 	/* Whoever has a debugger that was not called for another thread's
 	 * breakpoint, and has not got there yet, is in good hands. */
 	guard_leave();
-	if (tracer_pid() > 0 && !guard_entered())
+	int tracer = tracer_pid();
+	if (tracer > 0 && !guard_entered()) {
 		guard_enter();
-	else
+	} else if (tracer < 0) {
+		/* One that has come before may wait for us to go on. */
+		notice(said, sizeof(said), "breakpoint without a debugger", tracer);
+		comes = false;
+	} else {
 		comes = debugger_comes(file, line, text);
+	}
 	errno = saved;
 	return comes;
 }

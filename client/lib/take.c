@@ -112,14 +112,14 @@ static int take_locked(struct ttylock *t, uint64_t id, const ttylock_LockStatus 
 		return -EALREADY;
 	if (foreground_elsewhere(t->tty, getpid()))
 		return -EIO;
+	/* First, for the daemon says it once: whoever is told has to. */
+	if (granted->dirty)
+		handover_repair(t->tty, getpgrp(), granted->saved.bytes, granted->saved.size);
 	struct taken *taken = calloc(1, sizeof(*taken));
 	if (!taken)
 		return -ENOMEM;
 
 	taken->group_before = getpgrp();
-	if (granted->dirty)
-		handover_repair(
-		    t->tty, taken->group_before, granted->saved.bytes, granted->saved.size);
 	handover_begin(&taken->handover, t->tty, taken->group_before);
 	if (taken->handover.has_termios) /* else it could not be put back */
 		disable_suspend(t->tty);

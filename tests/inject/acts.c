@@ -35,7 +35,7 @@ int acts_came(const char *function, int r)
 	return r;
 }
 
-static void ask(char what)
+void acts_ask(char what)
 {
 	if (write(stage->world, &what, 1) != 1 || read(stage->world, &what, 1) != 1)
 		acts_fault("the driver is gone");
@@ -52,7 +52,7 @@ void acts_leave(int file)
 }
 
 /* Only so many calls fail, so that one try has to do. */
-static struct ttylock *opened(int tty)
+struct ttylock *acts_opened(int tty)
 {
 	struct ttylock *t = NULL;
 
@@ -63,7 +63,7 @@ static struct ttylock *opened(int tty)
 	return NULL;
 }
 
-static void closed(struct ttylock *t)
+void acts_closed(struct ttylock *t)
 {
 	inject_arm();
 	ttylock_close(t);
@@ -77,7 +77,7 @@ static void holds(void)
 }
 
 /* What failed holds nothing. */
-static bool granted(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *id)
+bool acts_granted(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *id)
 {
 	struct ttylock_status status;
 
@@ -94,10 +94,37 @@ static bool granted(struct ttylock *t, const struct ttylock_wish *wish, uint64_t
 	return false;
 }
 
-static void released(struct ttylock *t, uint64_t id)
+void acts_released(struct ttylock *t, uint64_t id)
 {
 	acts_leave(stage->file);
 	CALL(ttylock_release, t, id);
+}
+
+static int count_waiter(const struct ttylock_entry *entry, void *arg)
+{
+	*(int *)arg += entry->position != 0;
+	return 0;
+}
+
+int acts_waiters(int tty)
+{
+	struct ttylock *t;
+	int waiters = 0;
+
+	if (ttylock_open(&t, tty, 0) < 0)
+		return 0;
+	ttylock_list(t, SECOND, count_waiter, &waiters);
+	ttylock_close(t);
+	return waiters;
+}
+
+bool acts_begin(pthread_t *id, void *(*run)(void *), void *arg)
+{
+	for (int i = 0; i < TRIES; i++)
+		if (pthread_create(id, NULL, run, arg) == 0)
+			return true;
+	acts_fault("no thread can be begun");
+	return false;
 }
 
 /* --- the acts ----------------------------------------------------------------- */
@@ -105,24 +132,24 @@ static void released(struct ttylock *t, uint64_t id)
 static void act_turn(void)
 {
 	struct ttylock_wish wish = {.text = "one turn"}, now = {.nonblock = true};
-	struct ttylock *t = opened(stage->tty);
+	struct ttylock *t = acts_opened(stage->tty);
 	uint64_t id;
 
 	if (!t)
 		return;
-	if (granted(t, &wish, &id))
-		released(t, id);
-	ask(ACTS_RIVAL);
+	if (acts_granted(t, &wish, &id))
+		acts_released(t, id);
+	acts_ask(ACTS_RIVAL);
 	for (int i = 0; i < 2; i++) {
 		bool in_haste = i == 0;
 		if (CALL(ttylock_acquire, t, in_haste ? &now : &wish, in_haste ? -1 : 20, &id) == 0)
 			acts_fault("granted while another has it");
 	}
-	ask(ACTS_YIELD);
-	if (granted(t, &wish, &id))
-		released(t, id);
-	ask(ACTS_GONE);
-	closed(t);
+	acts_ask(ACTS_YIELD);
+	if (acts_granted(t, &wish, &id))
+		acts_released(t, id);
+	acts_ask(ACTS_GONE);
+	acts_closed(t);
 }
 
 static enum ttylock_state state_of(struct ttylock *t, uint64_t id)
@@ -166,40 +193,40 @@ static int count(const struct ttylock_entry *entry, void *arg)
 static void act_async(void)
 {
 	struct ttylock_wish wish = {.text = "asynchronous"};
-	struct ttylock *t = opened(stage->tty);
+	struct ttylock *t = acts_opened(stage->tty);
 	int entries = 0;
 	uint64_t id;
 
 	if (!t)
 		return;
-	ask(ACTS_RIVAL);
+	acts_ask(ACTS_RIVAL);
 	if (asked(t, &wish, &id))
 		CALL(ttylock_cancel, t, id);
 	bool waits = asked(t, &wish, &id);
 	CALL(ttylock_list, t, SECOND, count, &entries);
-	ask(ACTS_YIELD);
+	acts_ask(ACTS_YIELD);
 	if (waits) {
 		await_grant(t, id);
-		released(t, id);
+		acts_released(t, id);
 	}
-	ask(ACTS_GONE);
-	closed(t);
+	acts_ask(ACTS_GONE);
+	acts_closed(t);
 }
 
 static void act_terminal(void)
 {
 	struct ttylock_wish wish = {.text = "talks itself"};
-	struct ttylock *t = opened(-1);
+	struct ttylock *t = acts_opened(-1);
 	uint64_t id;
 
 	if (!t)
 		return;
-	for (int i = 0; i < 2 && granted(t, &wish, &id); i++) {
+	for (int i = 0; i < 2 && acts_granted(t, &wish, &id); i++) {
 		if (CALL(ttylock_take_terminal, t, id) == 0 && i == 0)
 			CALL(ttylock_give_terminal, t);
-		released(t, id); /* gives it back, where it is not */
+		acts_released(t, id); /* gives it back, where it is not */
 	}
-	closed(t);
+	acts_closed(t);
 }
 
 static void on_interrupt(int sig)
@@ -222,28 +249,28 @@ static void act_shield(void)
 	uint64_t id;
 
 	sigaction(SIGINT, &mine, NULL);
-	struct ttylock *t = opened(stage->tty);
+	struct ttylock *t = acts_opened(stage->tty);
 	if (!t)
 		return;
-	if (granted(t, &wish, &id)) {
+	if (acts_granted(t, &wish, &id)) {
 		interrupt();
-		released(t, id);
+		acts_released(t, id);
 	}
-	ask(ACTS_RIVAL);
+	acts_ask(ACTS_RIVAL);
 	bool shielded = CALL(ttylock_shield, t) == 0;
 	bool waits = asked(t, &wish, &id);
 	interrupt();
-	ask(ACTS_YIELD);
+	acts_ask(ACTS_YIELD);
 	if (waits && state_of(t, id) == TTYLOCK_QUEUED && interrupts == 0) {
 		await_grant(t, id);
 		acts_leave(stage->file);
 	}
 	if (waits)
 		CALL(ttylock_release, t, id);
-	ask(ACTS_GONE);
+	acts_ask(ACTS_GONE);
 	if (shielded)
 		CALL(ttylock_unshield, t);
-	closed(t);
+	acts_closed(t);
 	sigaction(SIGINT, NULL, &there);
 	if (there.sa_handler != on_interrupt)
 		acts_fault("SIGINT's handler is not put back");
@@ -253,21 +280,21 @@ static void act_shield(void)
 static void act_restart(void)
 {
 	struct ttylock_wish wish = {.text = "outlives the daemon"};
-	struct ttylock *t = opened(stage->tty);
+	struct ttylock *t = acts_opened(stage->tty);
 	uint64_t id, next;
 
 	if (!t)
 		return;
-	if (granted(t, &wish, &id)) {
-		ask(ACTS_RESTART);
+	if (acts_granted(t, &wish, &id)) {
+		acts_ask(ACTS_RESTART);
 		for (int i = 0; i < 4; i++)
 			CALL(ttylock_dispatch, t, 50);
-		released(t, id);
+		acts_released(t, id);
 	}
-	ask(ACTS_RESTART);
-	if (granted(t, &wish, &next))
-		released(t, next);
-	closed(t);
+	acts_ask(ACTS_RESTART);
+	if (acts_granted(t, &wish, &next))
+		acts_released(t, next);
+	acts_closed(t);
 }
 
 static void of_child(struct ttylock *parents, uint64_t id)
@@ -277,23 +304,23 @@ static void of_child(struct ttylock *parents, uint64_t id)
 	uint64_t other;
 
 	CALL(ttylock_release, parents, id);
-	closed(parents);
+	acts_closed(parents);
 	if (CALL(ttylock_open, &own, stage->tty, 0) < 0)
 		return;
 	CALL(ttylock_acquire, own, &wish, -1, &other); /* under the parent's grant */
-	closed(own);
+	acts_closed(own);
 }
 
 static void act_fork(void)
 {
 	struct ttylock_wish wish = {.text = "a parent"};
-	struct ttylock *t = opened(stage->tty);
+	struct ttylock *t = acts_opened(stage->tty);
 	uint64_t id;
 	int status;
 
 	if (!t)
 		return;
-	if (granted(t, &wish, &id)) {
+	if (acts_granted(t, &wish, &id)) {
 		inject_arm();
 		pid_t pid = fork(); /* what the library does about it */
 		inject_disarm();
@@ -307,9 +334,9 @@ static void act_fork(void)
 			acts_fault("the child crashed");
 		CALL(ttylock_in_debug, getpid());
 		CALL(ttylock_wait_idle, 0);
-		released(t, id);
+		acts_released(t, id);
 	}
-	closed(t);
+	acts_closed(t);
 	CALL(ttylock_wait_idle, SECOND);
 }
 
@@ -327,9 +354,9 @@ static void act_start(void)
 		acts_fault("no daemon can be started a second time");
 		return;
 	}
-	if (granted(t, &wish, &id))
-		released(t, id);
-	closed(t);
+	if (acts_granted(t, &wish, &id))
+		acts_released(t, id);
+	acts_closed(t);
 }
 
 static void act_install(void)
@@ -386,7 +413,7 @@ static void settle(int before)
 
 static const struct act *find(const char *name)
 {
-	const struct act *const all[] = {acts, acts_of_crashes};
+	const struct act *const all[] = {acts, acts_of_crashes, acts_of_others};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		for (const struct act *a = all[i]; a->name; a++)

@@ -16,6 +16,7 @@ struct acts_report {
 	char fault[160];     /* empty: none */
 	size_t heap;	     /* bytes that are left when all is closed */
 	bool may_end_by[65]; /* signals */
+	bool is_left_dirty;  /* the terminal may be as a dead holder left it */
 	int sessions;	     /* that a debugger has, where nothing fails */
 	bool has_helpers;    /* that end by themselves */
 	int errors;
@@ -30,14 +31,19 @@ extern struct acts_report *acts_report;
 /* What the driver does for it, asked for with one byte over the socket, and answered
  * with one. */
 enum {
-	ACTS_RIVAL = 'r',  /* another process has the terminal */
-	ACTS_YIELD = 'y',  /* it gives it back as soon as somebody waits */
-	ACTS_GONE = 'g',   /* and is gone */
-	ACTS_RESTART = 'R' /* the daemon is killed, and the next one serves */
+	ACTS_RIVAL = 'r',   /* another process has the terminal */
+	ACTS_YIELD = 'y',   /* it gives it back as soon as somebody waits */
+	ACTS_GONE = 'g',    /* and is gone */
+	ACTS_RESTART = 'R', /* the daemon is killed, and the next one serves */
+	ACTS_SILENCE = 's', /* it is stopped */
+	ACTS_SPEECH = 'S'   /* and goes on */
 };
 
 /* The socket of the daemon that an act starts, below the driver's directory. */
 #define ACTS_STARTED "own/s"
+/* Another user, and where that one's daemon is when all else fails. */
+#define ACTS_OTHER_UID	65533
+#define ACTS_OTHER_HOME "/tmp/ttylock-65533"
 
 /* Takes and leaves the lock that says who holds the terminal. False: another does. */
 int acts_hold(int file);

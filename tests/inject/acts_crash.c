@@ -83,7 +83,8 @@ static void act_mended(void)
 	for (int i = 0; i < 2; i++) {
 		inject_arm();
 		raise(SIGSEGV);
-		for (int ms = inject_is_ordered() ? 480 : 0; ms < 500 && !has_handler(SIGSEGV); ms++)
+		for (int ms = inject_is_ordered() ? 480 : 0; ms < 500 && !has_handler(SIGSEGV);
+		     ms++)
 			usleep(1000);
 		inject_disarm();
 	}
@@ -129,14 +130,6 @@ static void *strike_thread(void *arg)
 	return arg;
 }
 
-static bool begin(pthread_t *id, void *(*run)(void *), void *arg)
-{
-	for (int i = 0; i < TRIES; i++)
-		if (pthread_create(id, NULL, run, arg) == 0)
-			return true;
-	return false;
-}
-
 /* Two crash, and two more stand still meanwhile. */
 static void act_threads(void)
 {
@@ -149,8 +142,8 @@ static void act_threads(void)
 	inject_arm();
 	goes_on = 0;
 	for (int i = 0; i < 4; i++)
-		if (!begin(&id[i], i < 2 ? idle : strike_thread, i < 2 ? NULL : &sig[i - 2]))
-			acts_fault("no thread can be begun");
+		if (!acts_begin(&id[i], i < 2 ? idle : strike_thread, i < 2 ? NULL : &sig[i - 2]))
+			return;
 	for (int i = 2; i < 4; i++)
 		pthread_join(id[i], NULL);
 	goes_on = 1;
@@ -191,10 +184,21 @@ static void act_trap(void)
 	expect("mend", 1, SIGTRAP);
 	inject_arm();
 	if (ttylock_breakpoint_begin(__FILE__, __LINE__, "left early")) {
+		raise(SIGTRAP); /* for which the debugger has come */
 		raise(SIGTRAP);
 		ttylock_breakpoint_end();
 	}
 	raise(SIGTRAP);
+}
+
+/* The debugger of the first stays. */
+static void act_traced(void)
+{
+	expect("stay", 1, SIGTRAP);
+	inject_arm();
+	for (int i = 0; i < 3; i++)
+		ttylock_breakpoint();
+	inject_disarm();
 }
 
 static void act_assert(void)
@@ -223,6 +227,7 @@ const struct act acts_of_crashes[] = {
     {"vfork", act_vfork, true},
     {"breakpoint", act_breakpoint, true},
     {"trap", act_trap, true},
+    {"traced", act_traced, true},
     {"assert", act_assert, true},
     {"dump", act_dump, true},
     {NULL, NULL, false},

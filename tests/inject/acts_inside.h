@@ -2,7 +2,9 @@
 #ifndef TTYLOCK_TESTS_ACTS_INSIDE_H
 #define TTYLOCK_TESTS_ACTS_INSIDE_H
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <ttylock.h>
 
 #include "acts.h"
 #include "inject.h"
@@ -17,7 +19,7 @@ struct act {
 	bool leaves; /* what it installs stays */
 };
 
-extern const struct act acts_of_crashes[];
+extern const struct act acts_of_crashes[], acts_of_others[];
 extern const struct acts_stage *stage;
 
 /* What must not be has been seen. */
@@ -26,5 +28,18 @@ void acts_fault(const char *what);
 /* A call of a public function, in which calls may fail. */
 #define CALL(function, ...) acts_came(#function, (inject_arm(), function(__VA_ARGS__)))
 int acts_came(const char *function, int r);
+
+/* The driver does it. */
+void acts_ask(char what);
+
+/* NULL, false: what has to do did not, which is a fault. */
+struct ttylock *acts_opened(int tty);
+bool acts_granted(struct ttylock *t, const struct ttylock_wish *wish, uint64_t *id);
+bool acts_begin(pthread_t *id, void *(*run)(void *), void *arg);
+void acts_released(struct ttylock *t, uint64_t id);
+void acts_closed(struct ttylock *t);
+
+/* How many wait for the terminal. */
+int acts_waiters(int tty);
 
 #endif

@@ -44,7 +44,7 @@ static void attach(pid_t pid)
 
 int debugger_run(const char *how, pid_t pid)
 {
-	bool mends = strcmp(how, "mend") == 0;
+	bool mends = strcmp(how, "mend") == 0, stays = strcmp(how, "stay") == 0;
 	int status, file = open("holder", O_RDWR | O_CLOEXEC);
 
 	if (!acts_hold(file))
@@ -56,7 +56,7 @@ int debugger_run(const char *how, pid_t pid)
 			continue;
 		long sig = WSTOPSIG(status);
 		bool is_crash = sig == SIGSEGV || sig == SIGABRT || sig == SIGTRAP;
-		if (status >> 16) {
+		if (status >> 16 || (stays && is_crash)) {
 			ptrace(PTRACE_CONT, tid, NULL, NULL);
 		} else if (!is_crash) {
 			ptrace(PTRACE_CONT, tid, NULL, sig);

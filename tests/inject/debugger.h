@@ -11,7 +11,8 @@
 #define DEBUGGER_SESSIONS "sessions"
 #define DEBUGGER_FAULT	  "fault"
 
-/* How: "pass" or "mend". Returns an exit status. */
+/* How: "pass"; "mend", which keeps the signal back; "stay", which keeps all such back until
+ * the end. Returns an exit status. */
 int debugger_run(const char *how, pid_t pid);
 
 #endif

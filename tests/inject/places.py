@@ -4,10 +4,11 @@ import subprocess
 
 
 class Place:
-    """One call in the machine code. sites: the addresses by which the wrapper knows it."""
+    """One call in the source. sites: the addresses by which the wrapper knows it, of which
+    there are several where the compiler has copied it."""
 
-    def __init__(self, name, address, file, function):
-        self.name, self.address, self.file, self.function = name, address, file, function
+    def __init__(self, name, file, function):
+        self.name, self.file, self.function = name, file, function
         self.sites = set()
 
     def __str__(self):
@@ -34,13 +35,13 @@ def disassembled(binary):
 
 
 def sources(binary, addresses):
-    """address: (file, function) of the innermost that is no header's."""
+    """address: (file, line, function) of the innermost that is no header's."""
     told = output("addr2line", "-e", binary, "-f", "-i", "-a",
                   input="".join(f"{a:#x}\n" for a in addresses))
     found = {}
     for part in re.split(r"^0x", told, flags=re.M)[1:]:
         address, *lines = part.splitlines()
-        frames = [(re.sub(r":.*", "", file), function)
+        frames = [(*re.match(r"(.*):(\S+)", file).groups(), function)
                   for function, file in zip(lines[::2], lines[1::2])]
         own = [f for f in frames if f[0].endswith(".c")] or frames
         found[int(address, 16)] = own[0]
@@ -52,21 +53,21 @@ def places_of(binary, directories):
     all_code = list(disassembled(binary))
     calls = [c for c in all_code if c[4].startswith("__wrap_")]
     source = sources(binary, [c[1] for c in calls])
-    found, tails = [], {}
+    found, tails = {}, {}
     for symbol, address, after, kind, target in calls:
-        file, function = source[address]
+        file, line, function = source[address]
         inside = next((d for d in directories if f"/{d}/" in f"/{file}"), None)
         if inside is None:
             continue
-        place = Place(target.removeprefix("__wrap_"), address,
-                      file[file.index(f"{inside}/"):], function)
-        found.append(place)
+        name = target.removeprefix("__wrap_")
+        place = found.setdefault((name, file, line), Place(
+            name, file[file.index(f"{inside}/"):], function))
         if kind == "call":
             place.sites.add(after)
         else:
-            tails.setdefault((symbol, place.name), []).append(place)
+            tails.setdefault((symbol, name), []).append(place)
     add_tails(tails, all_code)
-    return found
+    return list(found.values())
 
 
 def add_tails(tails, all_code):

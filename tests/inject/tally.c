@@ -6,7 +6,7 @@
 
 #include "inject.h"
 
-enum { PLACES_MAX = 1000, TRIES = 3, SHARES_OF_ALL = 2 };
+enum { PLACES_MAX = 1000, TRIES = 8, SHARES_OF_ALL = 2 };
 
 /* Of the linker: where the file's address 0 is. */
 extern const char __executable_start[];
@@ -187,7 +187,7 @@ int tally_run(int argc, char **argv, const char *(*player)(void))
 	/* More of them are found on the way. Not in a sample. */
 	bool goes_deep = tally_goes_deep && !only && shares <= SHARES_OF_ALL;
 	for (int i = 0; i < place_count && goes_deep; i++)
-		if (places[i].behind_count && !places[i].tried)
+		if (!places[i].calls && !places[i].tried)
 			fail_behind(&places[i]);
 	show_places();
 	return wrong;

@@ -1,0 +1,405 @@
+/* Acts among others: who reads the terminal, who has died with it, other threads,
+ * other users, a tracer. */
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <ttylock.h>
+#include <unistd.h>
+
+#include "../../client/lib/handover.h"
+#include "../../client/lib/inherit.h"
+#include "../../client/lib/lock.h"
+#include "../../client/lib/procfs.h"
+#include "acts_inside.h"
+
+#define LOOKS 1000
+
+/* --- other processes at the terminal ------------------------------------------ */
+
+static pid_t child(void (*run)(void))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(stage->world); /* whose end is the act's */
+		run();
+		_exit(0);
+	}
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void read_terminal(void)
+{
+	char byte;
+
+	while (read(stage->tty, &byte, 1) > 0)
+		;
+}
+
+static void compute(void)
+{
+	for (;;)
+		;
+}
+
+static void idle(void)
+{
+	for (;;)
+		pause();
+}
+
+static void await_state(pid_t pid, char state)
+{
+	struct procfs_stat ps;
+
+	for (int i = 0; i < LOOKS; i++) {
+		if (procfs_stat(pid, &ps) == 0 && ps.state == state)
+			return;
+		usleep(1000);
+	}
+	acts_fault("a child does not come");
+}
+
+static void take_and_give(struct ttylock *t, uint64_t id)
+{
+	if (CALL(ttylock_take_terminal, t, id) == 0)
+		CALL(ttylock_give_terminal, t);
+}
+
+/* One reads in the foreground as it goes, one computes, one is stopped meanwhile. */
+static void act_readers(void)
+{
+	struct ttylock_wish wish = {.text = "beside readers"};
+	pid_t others[] = {child(read_terminal), child(compute), child(idle)};
+	struct ttylock *t = acts_opened(stage->tty);
+	uint64_t id;
+
+	await_state(others[0], 'S');
+	if (t && acts_granted(t, &wish, &id)) {
+		bool taken = CALL(ttylock_take_terminal, t, id) == 0;
+		kill(others[2], SIGSTOP);
+		await_state(others[2], 'T');
+		if (taken)
+			CALL(ttylock_give_terminal, t);
+		acts_released(t, id);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		end_child(others[i]);
+	acts_closed(t);
+}
+
+static void set_foreground(pid_t group)
+{
+	signal(SIGTTOU, SIG_IGN);
+	if (tcsetpgrp(stage->tty, group) < 0)
+		acts_fault("the foreground cannot be set");
+	signal(SIGTTOU, SIG_DFL);
+}
+
+/* It cannot leave its group for one of its own number. */
+static void act_leader(void)
+{
+	struct ttylock_wish wish = {.text = "leads its group"};
+	pid_t home = getpgrp();
+	uint64_t id;
+
+	setpgid(0, 0);
+	set_foreground(getpid());
+	struct ttylock *t = acts_opened(stage->tty);
+	if (t && acts_granted(t, &wish, &id)) {
+		take_and_give(t, id);
+		acts_released(t, id);
+	}
+	acts_closed(t);
+	setpgid(0, home);
+	set_foreground(home);
+}
+
+static pid_t stopped_one;
+
+/* Dies with the terminal; in its group, which is in front, there is somebody still. */
+static void die_with_terminal(void)
+{
+	struct ttylock_wish wish = {.text = "dies with it"};
+	struct handover saved = {.has_termios = true, .previous = getpgrp()};
+	uint8_t bytes[HANDOVER_SAVED_MAX];
+	struct ttylock *t;
+	uint64_t id;
+
+	tcgetattr(stage->tty, &saved.termios);
+	if (ttylock_open(&t, stage->tty, 0) < 0 || ttylock_acquire(t, &wish, 5 * SECOND, &id) < 0 ||
+	    ttylock_take_terminal(t, id) < 0)
+		_exit(1);
+	child(idle);
+	saved.group = getpgrp();
+	saved.readers.stopped[saved.readers.stopped_count++] = stopped_one;
+	lock_save(t, id, bytes, handover_save(&saved, bytes));
+	ttylock_dispatch(t, 0);
+	kill(getpid(), SIGKILL);
+}
+
+static void act_repair(void)
+{
+	struct ttylock_wish wish = {.text = "after a dead holder"};
+	uint64_t id;
+
+	stopped_one = child(idle);
+	kill(stopped_one, SIGSTOP);
+	await_state(stopped_one, 'T');
+	pid_t holder = child(die_with_terminal);
+	waitpid(holder, NULL, 0);
+	struct ttylock *t = acts_opened(stage->tty);
+	if (t && acts_granted(t, &wish, &id)) {
+		/* Said to a request that was taken back before it came: docs/reliability.md. */
+		acts_report->is_left_dirty = id != 1;
+		take_and_give(t, id);
+		acts_released(t, id);
+	}
+	end_child(stopped_one);
+	acts_closed(t);
+}
+
+/* --- threads ------------------------------------------------------------------ */
+
+static struct ttylock *shared;
+
+static void *take_turn(void *arg)
+{
+	struct ttylock_wish wish = {.text = "one of two threads"};
+	uint64_t id;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (ttylock_acquire(shared, &wish, 5 * SECOND, &id) == 0) {
+			ttylock_release(shared, id);
+			return arg;
+		}
+	}
+	acts_fault("a thread is not served");
+	return arg;
+}
+
+static void *be_interrupted(void *arg)
+{
+	struct ttylock_wish wish = {.text = "to be interrupted"};
+	uint64_t id;
+
+	for (int i = 0; i < TRIES; i++)
+		if (ttylock_acquire(shared, &wish, 5 * SECOND, &id) == 0)
+			acts_fault("granted while another has it");
+	return arg;
+}
+
+static void await_waiters(int most)
+{
+	inject_disarm();
+	for (int i = 0; i < LOOKS && acts_waiters(stage->tty) < most; i++)
+		usleep(1000);
+	inject_arm();
+}
+
+static void interrupted(void)
+{
+	pthread_t id;
+
+	if (!acts_begin(&id, be_interrupted, NULL))
+		return;
+	await_waiters(1);
+	for (int i = 0; i < LOOKS && pthread_tryjoin_np(id, NULL) != 0; i++) {
+		ttylock_interrupt(shared);
+		usleep(1000);
+	}
+}
+
+/* Two wait by one handle, of which one hears for both. */
+static void act_pair(void)
+{
+	pthread_t id[2];
+
+	shared = acts_opened(stage->tty);
+	struct ttylock *another = acts_opened(stage->tty);
+	if (!shared || !another)
+		return;
+	acts_ask(ACTS_RIVAL);
+	inject_arm();
+	interrupted();
+	bool begun[] = {acts_begin(&id[0], take_turn, NULL), acts_begin(&id[1], take_turn, NULL)};
+	await_waiters(2);
+	inject_disarm();
+	acts_ask(ACTS_YIELD);
+	inject_arm();
+	for (int i = 0; i < 2; i++)
+		if (begun[i])
+			pthread_join(id[i], NULL);
+	inject_disarm();
+	acts_ask(ACTS_GONE);
+	acts_closed(another);
+	acts_closed(shared);
+}
+
+/* --- Ctrl-C ------------------------------------------------------------------- */
+
+static volatile sig_atomic_t redraws, goes_on;
+
+static void redraw(void *arg)
+{
+	(void)arg;
+	redraws++;
+	for (int i = 0; i < 20 && !goes_on; i++)
+		usleep(1000);
+}
+
+static void *press(void *arg)
+{
+	raise(SIGINT);
+	return arg;
+}
+
+/* The shield ends while the hook is at work in another thread. */
+static void act_hook(void)
+{
+	struct ttylock_wish wish = {.text = "shielded", .shield = true, .redraw = redraw};
+	struct ttylock *t = acts_opened(stage->tty);
+	pthread_t thread;
+	uint64_t id;
+
+	acts_report->may_end_by[SIGINT] = true;
+	if (t && acts_granted(t, &wish, &id)) {
+		inject_arm();
+		bool begun = acts_begin(&thread, press, NULL);
+		for (int i = 0; i < 100 && !redraws; i++)
+			usleep(1000);
+		acts_released(t, id);
+		goes_on = 1;
+		if (begun)
+			pthread_join(thread, NULL);
+	}
+	acts_closed(t);
+}
+
+/* Two press at once, and the daemon does not answer. */
+static void act_silence(void)
+{
+	struct ttylock *t = acts_opened(stage->tty);
+	pthread_t thread;
+
+	signal(SIGINT, SIG_IGN);
+	if (!t)
+		return;
+	CALL(ttylock_shield, t);
+	acts_ask(ACTS_SILENCE);
+	inject_arm();
+	bool begun = acts_begin(&thread, press, NULL);
+	usleep(20000);
+	raise(SIGINT);
+	if (begun)
+		pthread_join(thread, NULL);
+	inject_disarm();
+	acts_ask(ACTS_SPEECH);
+	CALL(ttylock_unshield, t);
+	acts_closed(t);
+}
+
+/* Nobody has the terminal: it is the program's, and ends it. */
+static void act_interrupted(void)
+{
+	struct ttylock *t = acts_opened(stage->tty);
+
+	acts_report->may_end_by[SIGINT] = true;
+	if (t && CALL(ttylock_shield, t) == 0) {
+		inject_arm();
+		raise(SIGINT);
+		inject_disarm();
+	}
+	acts_closed(t);
+}
+
+/* --- other places ------------------------------------------------------------- */
+
+static void live_in(const char *dir)
+{
+	char path[PATH_MAX];
+
+	mkdir("own", 0755);
+	if (!realpath(dir, path))
+		acts_fault("no directory");
+	setenv("XDG_RUNTIME_DIR", path, 1);
+	unsetenv("TTYLOCK_SOCKET");
+}
+
+/* No socket is named: the user's own daemon. */
+static void act_home(void)
+{
+	struct ttylock *t;
+
+	live_in("own");
+	setenv("TTYLOCK_TTY", ttyname(stage->tty), 1);
+	if (ttylock_open(&t, -1, TTYLOCK_START) == 0)
+		ttylock_close(t);
+	t = acts_opened(-1);
+	if (t)
+		acts_closed(t);
+}
+
+/* Root at somebody else's terminal starts that one's daemon, if that one may run it. */
+static void act_owner(void)
+{
+	struct ttylock *t;
+
+	if (geteuid() != 0)
+		return;
+	live_in("own");
+	if (fchown(stage->tty, ACTS_OTHER_UID, -1) < 0 || chmod(".", 0755) < 0 ||
+	    chown("own", ACTS_OTHER_UID, ACTS_OTHER_UID) < 0)
+		acts_fault("nothing can be given away");
+	if (CALL(ttylock_open, &t, stage->tty, TTYLOCK_START) == 0)
+		acts_closed(t);
+	if (fchown(stage->tty, 0, -1) < 0)
+		acts_fault("nothing can be taken back");
+}
+
+static void act_unaided(void)
+{
+	unsetenv("TTYLOCK_HELPER");
+	CALL(ttylock_crash_handler_install);
+	CALL(ttylock_crash_handler_install);
+}
+
+/* What the library has for the command alone. */
+static void act_command(void)
+{
+	uint8_t token[INHERIT_TOKEN] = {0};
+	char exe[PATH_MAX];
+
+	inject_arm();
+	inherit_setenv(token);
+	procfs_exe(getpid(), exe, sizeof(exe));
+	inject_disarm();
+	unsetenv("TTYLOCK_GRANT");
+}
+
+const struct act acts_of_others[] = {
+    {"readers", act_readers, false},
+    {"leader", act_leader, false},
+    {"repair", act_repair, false},
+    {"pair", act_pair, false},
+    {"hook", act_hook, false},
+    {"silence", act_silence, false},
+    {"interrupted", act_interrupted, false},
+    {"home", act_home, true},
+    {"owner", act_owner, true},
+    {"unaided", act_unaided, true},
+    {"command", act_command, true},
+    {NULL, NULL, false},
+};
