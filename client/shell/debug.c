@@ -127,7 +127,9 @@ static int debug_in_turn(struct job *j)
 		close(j->gate);
 	if (r < 0)
 		fprintf(stderr, "ttylock: no debugger for %s (pid %d): %s: %s\n", j->comm,
-		    (int)j->pid, d.name, strerror(-r));
+		    (int)j->pid, d.name,
+		    r == -ENOENT ? "not found: install it, or name another by TTYLOCK_DEBUGGER"
+				 : strerror(-r));
 	debugger_deinit(&d);
 	return r < 0 ? EXIT_FAILED : exit_status_of(r);
 }

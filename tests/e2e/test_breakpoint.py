@@ -219,7 +219,7 @@ def without_a_helper_or_a_debugger(stage):
         os.symlink(shutil.which(tool), stage.path(f"bin/{tool}"))
     t = stage.spawn(program, "once", env={"PATH": stage.path("bin")})
     assert t.finish() == 43
-    assert re.search(r"ttylock: no debugger for paused \(pid \d+\): gdb: No such file", t.shown), t.shown
+    assert re.search(r"ttylock: no debugger for paused \(pid \d+\): gdb: not found: install it", t.shown), t.shown
 
 
 @test

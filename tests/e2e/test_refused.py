@@ -126,7 +126,8 @@ def no_debugger_is_installed(stage):
     os.symlink("/bin/sh", os.path.join(path, "sh"))
     t = stage.run(CRASH, "segv", env={"PATH": path})
     assert t.finish() == 139
-    assert re.search(r"ttylock: no debugger for crash \(pid \d+\): gdb: No such file or directory\r\n", t.shown)
+    assert re.search(r"ttylock: no debugger for crash \(pid \d+\): gdb: not found: install it, or name another "
+                     r"by TTYLOCK_DEBUGGER\r\n", t.shown)
     assert t.is_sane()
 
 
