@@ -114,7 +114,8 @@ mutants:
 chaos_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,board orders keeper)
 
 # A library of the storm's own, beside which it finds a daemon that logs all it does.
-# CHAOS_DAEMON, CHAOS_GRACE in the environment: another daemon, another grace.
+# CHAOS_DAEMON, CHAOS_GRACE in the environment: another daemon, other seconds for those who
+# have to come back.
 $(BUILD)/tests/chaos/lib/libttylock.so.0: $(BUILD)/libttylock.so
 	@mkdir -p $(@D)
 	cp $< $@

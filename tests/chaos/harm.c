@@ -92,7 +92,8 @@ void harm_do(struct harm *h, int64_t now)
 	}
 	if (now >= h->daemon_at && !h->hung.pid) {
 		harm_daemon(h, now);
-		h->daemon_at = now + (int64_t)draw(h, draw(h, 8) ? 250 : 10);
+		/* Few live until it is over for those that have not come back. */
+		h->daemon_at = now + (int64_t)draw(h, draw(h, 8) ? draw(h, 32) ? 250 : 4000 : 10);
 	}
 }
 

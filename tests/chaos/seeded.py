@@ -1,8 +1,9 @@
 """Known bugs, put into the daemon and the library one at a time: the storm sees each.
 
-    seeded.py [--quick]
+    seeded.py [--quick] [WORD...]
 
-In a copy of the sources and of what is built. --quick: only those that show at once.
+In a copy of the sources and of what is built. --quick: only those that show at once;
+WORD: only those in whose name it is.
 """
 import os
 import re
@@ -58,11 +59,11 @@ SEEDS = [
      r"two holders|state 3|became \d|came while", False),
     ("an end that no daemon has read is not repeated", "client/lib/request.c",
      "\tr->owed = r->number != 0;\n", "\tr->owed = false;\n",
-     r"lost: \d+ are not served|requests of nobody are left", False),
-    ("a grant by force is not cancelled by the library", "client/lib/request.c",
+     r"is served after|lost: \d+ are not served|requests of nobody are left", False),
+    ("the library does not heed a release by force", "client/lib/request.c",
      "\tcase ttylock_State_STATE_RELEASED:\n\t\treturn TTYLOCK_RELEASED;\n",
      "\tcase ttylock_State_STATE_RELEASED:\n\t\treturn TTYLOCK_GRANTED;\n",
-     r"never heard that it was released by force", False),
+     r"never heard that it was released by force|a holder has state 1", False),
 ]
 
 
@@ -90,8 +91,7 @@ def storm(tree, seconds):
     """What went wrong, and all that was said."""
     done = subprocess.run(["build/tests/chaos/storm", str(seconds)], cwd=tree, text=True, errors="replace",
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=LIMIT_S * 4, env={**os.environ, "CHAOS_PATIENCE_MS": PATIENCE_MS,
-                                                    "CHAOS_GRACE": "1"})
+                          timeout=LIMIT_S * 4, env={**os.environ, "CHAOS_PATIENCE_MS": PATIENCE_MS})
     failed = re.search(r"^FAILED: (.*)$", done.stdout, re.M)
     kept = re.search(r"^all of it: (\S+)/ttylockd.log$", done.stdout, re.M)
     if kept:
@@ -129,7 +129,8 @@ def main(argv):
         copy_to(tree)
         make(tree)
         for what, *seed, at_once in SEEDS:
-            if argv == ["--quick"] and not at_once:
+            words = [a for a in argv if a != "--quick"]
+            if ("--quick" in argv and not at_once) or (words and not any(w in what for w in words)):
                 continue
             done += 1
             try:
