@@ -68,11 +68,19 @@ crash_o   := $(CRASH:%=$(BUILD)/client/crash/%.o)
 preload_o := $(PRELOAD:%=$(BUILD)/client/preload/%.o)
 dump_o    := $(DUMP:%=$(BUILD)/client/dump/%.o)
 shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
+# The commands that the program itself has, and those of libttylock-run.so.
+main_o    := $(patsubst %,$(BUILD)/client/shell/%.o,main beside command options exec debug agent \
+	banner cancel debugger feed place session signals skip steer tree turn wait)
+run_o     := $(patsubst %,$(BUILD)/client/shell/%.o,agent beside columns command entry_json feed follow \
+	forest_view hang options place preload release reporter run screen signals span status steer \
+	timeline trace trace_file watch) \
+	$(patsubst %,$(BUILD)/client/dump/%.o,forest json requests task)
+PARTS     := $(BUILD)/libttylock-run.so $(BUILD)/libttylock-shell.so
 
 .PHONY: all deps bench-deps demo check san fuzz model bench install uninstall deb clean
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/ttylock $(BUILD)/ttylockd $(BUILD)/libttylock.so $(BUILD)/libttylock-preload.so \
+all: $(BUILD)/ttylock $(PARTS) $(BUILD)/ttylockd $(BUILD)/libttylock.so $(BUILD)/libttylock-preload.so \
 	$(BUILD)/completions/ttylock.bash $(EXAMPLES)
 
 # --- what it is made of ---------------------------------------------------
@@ -89,13 +97,20 @@ $(BUILD)/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(cflags) -MMD -MP -c -o $@ $<
 
-$(BUILD)/client/shell/preload.o: CPPFLAGS += -DTTYLOCK_MULTIARCH='"$(multiarch)"'
+$(BUILD)/client/shell/beside.o: CPPFLAGS += -DTTYLOCK_MULTIARCH='"$(multiarch)"'
 
 $(BUILD)/ttylockd: $(daemon_o) $(proto_o)
 	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -lsystemd
 
-$(BUILD)/ttylock: $(shell_o) $(dump_o) $(lib_o) $(crash_o) $(proto_o)
-	$(CC) $(ldflags) -o $@ $^ $(NANOPB) -levent_core -ljansson -ldw -lreadline
+# In three parts, by the libraries that they need (client/shell/main.c).
+$(BUILD)/ttylock: $(main_o) $(lib_o) $(crash_o) $(proto_o)
+	$(CC) $(ldflags) -o $@ $^ $(NANOPB)
+
+$(BUILD)/libttylock-run.so: $(run_o) client/shell/run.map
+$(BUILD)/libttylock-shell.so: $(filter-out %/main.o,$(shell_o)) $(dump_o) client/shell/shell.map
+$(PARTS): $(lib_o) $(crash_o) $(proto_o)
+	$(CC) $(ldflags) -shared -Wl,--version-script=$(filter %.map,$^) -Wl,-z,defs -o $@ $(filter %.o,$^) \
+		$(NANOPB) -levent_core -ljansson -ldw -lreadline
 
 $(BUILD)/libttylock.so: $(lib_o) $(crash_o) $(proto_o) client/lib/libttylock.map
 	$(CC) $(ldflags) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/lib/libttylock.map \
@@ -106,7 +121,8 @@ $(BUILD)/libttylock-preload.so: $(preload_o) $(crash_o) client/preload/preload.m
 	$(CC) $(ldflags) -shared -Wl,--version-script=client/preload/preload.map -o $@ $(filter %.o,$^)
 
 # All three of them, from the one table of commands that it prints.
-$(BUILD)/completions/ttylock.bash: client/shell/completions/generate.py $(BUILD)/ttylock
+$(BUILD)/completions/ttylock.bash: client/shell/completions/generate.py $(BUILD)/ttylock \
+		$(PARTS)
 	/usr/bin/python3 $< $(BUILD)/ttylock $(@D)
 
 # It is loaded into programs that have not the sanitizers' runtime.
@@ -158,7 +174,7 @@ FUNCTIONS := $(shell sed -n 's/^\.Nm \(ttylock_[a-z_]*\).*/\1/p' client/lib/libt
 
 installed := $(bindir)/ttylock $(sbindir)/ttylockd \
 	$(addprefix $(libdir)/,libttylock.so.$(VERSION) $(SONAME) libttylock.so pkgconfig/ttylock.pc) \
-	$(helpdir)/libttylock-preload.so $(incdir)/ttylock.h \
+	$(helpdir)/libttylock-preload.so $(PARTS:$(BUILD)/%=$(helpdir)/%) $(incdir)/ttylock.h \
 	$(foreach m,$(MANUALS),$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(FUNCTIONS:%=$(mandir)/man3/%.3) \
 	$(bashdir)/ttylock $(zshdir)/_ttylock $(fishdir)/ttylock.fish $(catalogdir)/ttylock.catalog \
@@ -172,7 +188,7 @@ install: all
 	install -m 644 $(BUILD)/libttylock.so $(DESTDIR)$(libdir)/libttylock.so.$(VERSION)
 	ln -sf libttylock.so.$(VERSION) $(DESTDIR)$(libdir)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libttylock.so
-	install -m 644 $(BUILD)/libttylock-preload.so $(DESTDIR)$(helpdir)/
+	install -m 644 $(BUILD)/libttylock-preload.so $(PARTS) $(DESTDIR)$(helpdir)/
 	install -m 644 client/include/ttylock.h $(DESTDIR)$(incdir)/
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(incdir)|' \
 		-e 's|@version@|$(VERSION)|' client/lib/ttylock.pc.in \

@@ -8,10 +8,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-const struct command *const commands[] = {&command_run, &command_exec, &command_debug,
-    &command_status, &command_cancel, &command_next, &command_release, &command_skip, &command_wait,
-    &command_trace, &command_dump, &command_shell, NULL};
-
 /* In one write, so that lines of several processes do not mix. */
 static void __attribute__((format(printf, 2, 0)))
 print_line(const char *prefix, const char *format, va_list args, const char *suffix)
@@ -98,6 +94,28 @@ const char *turn_error(int error)
 		   ? "this terminal is none of the daemon's /dev/pts: is this a chroot, or a "
 		     "container's namespace, without a terminal of its own?"
 		   : strerror(-error);
+}
+
+/* A command that Ctrl-C ended: a shell ends its loop or script only when it
+ * sees that signal in our end too. */
+static int end_interrupted(void)
+{
+	sigset_t set;
+
+	fflush(NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	signal(SIGINT, SIG_DFL);
+	raise(SIGINT);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return EXIT_SIGNALLED + SIGINT;
+}
+
+int command_main(const struct command *c, int argc, char **argv)
+{
+	int status = c->run(c, argc, argv);
+
+	return status == EXIT_INTERRUPTED ? end_interrupted() : status;
 }
 
 int exit_status_of(int wait_status)

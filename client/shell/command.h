@@ -11,7 +11,7 @@ enum {
 	EXIT_CANNOT_EXEC = 126, /* found, but it cannot be executed */
 	EXIT_NOT_FOUND = 127,
 	EXIT_SIGNALLED = 128, /* plus the signal's number */
-	/* Of no process: has main end by SIGINT, which a shell sees as 130. */
+	/* Of no process: has command_main end by SIGINT, which a shell sees as 130. */
 	EXIT_INTERRUPTED = 256,
 };
 
@@ -23,12 +23,21 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
+/* Found by these names in the libraries that main.c loads. */
+#pragma GCC visibility push(default)
 extern const struct command command_run, command_exec, command_debug, command_status, command_dump,
     command_shell, command_cancel, command_next, command_release, command_skip, command_trace,
     command_wait;
 
+/* The whole program, with the commands that main.c does not have. */
+int ttylock_main(int argc, char **argv);
+#pragma GCC visibility pop
+
 /* The table, ended by NULL. */
 extern const struct command *const commands[];
+
+/* Runs one, with its own name as argv[0]: the exit status. */
+int command_main(const struct command *c, int argc, char **argv);
 
 /* Prints "ttylock: ..." as one line on standard error, and returns status. */
 int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

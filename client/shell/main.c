@@ -1,57 +1,85 @@
-/* The ttylock command: finds the subcommand and runs it. */
-#include <signal.h>
+/* The ttylock command. What is run most starts at once; the others are in libraries of
+ * ours, by what they need: to load readline and elfutils takes longer than to take a
+ * free terminal. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "command.h"
 
-static int help(void)
+#define RUN   "libttylock-run.so"
+#define SHELL "libttylock-shell.so" /* all commands are there */
+
+static const struct command *const here[] = {
+    &command_exec, &command_debug, &command_cancel, &command_next, &command_skip, &command_wait};
+static const char *const in_run[] = {"run", "status", "release", "trace"};
+
+/* A set-user-ID program may have been linked to where others put files beside it. *path
+ * becomes that of the very file that was looked at. */
+static int secure(char path[PATH_MAX])
 {
-	printf("Usage: ttylock COMMAND [ARGUMENT]...\n"
-	       "Take turns at a terminal: each crash of a process tree gets the debugger, one at a "
-	       "time.\n\n");
-	for (const struct command *const *c = commands; *c; c++)
-		printf("  %-8s %s\n", (*c)->name, (*c)->summary);
-	printf("\n'ttylock COMMAND --help' tells more.\n\n"
-	       "Exit status: the command's own; 128+N when signal N ended it; 75 busy (-n);\n"
-	       "124 timed out (-w); 125 ttylock failed; 126 cannot execute; 127 not found;\n"
-	       "64 wrong command line.\n");
+	struct stat st;
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_uid != 0 && st.st_uid != geteuid()) || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	snprintf(path, PATH_MAX, "/proc/self/fd/%d", fd);
 	return 0;
 }
 
-/* A command that Ctrl-C ended: a shell ends its loop or script only when it
- * sees that signal in our end too. */
-static int end_interrupted(void)
+/* NULL, after a complaint. */
+static void *load(const char *library, const char *symbol)
 {
-	sigset_t set;
+	char path[PATH_MAX];
 
-	fflush(NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	signal(SIGINT, SIG_DFL);
-	raise(SIGINT);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	return EXIT_SIGNALLED + SIGINT;
+	int r = beside_find(library, path);
+	if (r == 0 && getauxval(AT_SECURE))
+		r = secure(path);
+	if (r < 0) {
+		complain(0, "%s, a part of this program: %s", library, strerror(-r));
+		return NULL;
+	}
+	void *at = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	at = at ? dlsym(at, symbol) : NULL;
+	if (!at)
+		complain(0, "%s", dlerror());
+	return at;
+}
+
+static int run_loaded(int argc, char **argv)
+{
+	char symbol[64];
+
+	snprintf(symbol, sizeof(symbol), "command_%s", argv[0]);
+	const struct command *c = load(RUN, symbol);
+	return c ? command_main(c, argc, argv) : EXIT_FAILED;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc == 1 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
-		return command_shell.run(&command_shell, argc, argv);
-	if (argc < 2)
-		return complain(EXIT_USAGE, "which command? 'ttylock --help' lists them");
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return help();
-	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
 		puts("ttylock " TTYLOCK_VERSION);
 		return 0;
 	}
-	for (const struct command *const *c = commands; *c; c++) {
-		if (!strcmp(argv[1], (*c)->name)) {
-			int status = (*c)->run(*c, argc - 1, argv + 1);
-			return status == EXIT_INTERRUPTED ? end_interrupted() : status;
-		}
-	}
-	return complain(EXIT_USAGE, "no command '%s'; 'ttylock --help' lists them", argv[1]);
+	for (size_t i = 0; i < sizeof(here) / sizeof(*here); i++)
+		if (!strcmp(name, here[i]->name))
+			return command_main(here[i], argc - 1, argv + 1);
+	for (size_t i = 0; i < sizeof(in_run) / sizeof(*in_run); i++)
+		if (!strcmp(name, in_run[i]))
+			return run_loaded(argc - 1, argv + 1);
+
+	__typeof__(ttylock_main) *all;
+	*(void **)&all = load(SHELL, "ttylock_main");
+	return all ? all(argc, argv) : EXIT_FAILED;
 }

@@ -1,31 +1,13 @@
 #include "preload.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "beside.h"
 
 #define LIBRARY "libttylock-preload.so"
-#ifndef TTYLOCK_MULTIARCH
-#define TTYLOCK_MULTIARCH ""
-#endif
-
-static int find_library(const char *self, char out[PATH_MAX])
-{
-	static const char *const beside[] = {"", "../lib/", "../lib" TTYLOCK_MULTIARCH "/ttylock/"};
-	int dir = (int)(strrchr(self, '/') + 1 - self);
-	char path[PATH_MAX];
-
-	for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++) {
-		int n = snprintf(path, sizeof(path), "%.*s%s" LIBRARY, dir, self, beside[i]);
-		if (n < PATH_MAX && realpath(path, out) && access(out, R_OK) == 0)
-			return strpbrk(out, " :") ? -EINVAL : 0;
-	}
-	return -ENOENT;
-}
-
 /* name=before SEP add, or name=add; unchanged where add is in it already. */
 static int append_env(const char *name, const char *add, char sep)
 {
@@ -46,12 +28,12 @@ static int append_env(const char *name, const char *add, char sep)
 int preload_setenv(void)
 {
 	char self[PATH_MAX], library[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int r = beside_self(self);
 
-	if (n < 0)
-		return -errno;
-	self[n] = '\0';
-	int r = find_library(self, library);
+	if (r == 0)
+		r = beside_find(LIBRARY, library);
+	if (r == 0 && strpbrk(library, " :"))
+		r = -EINVAL;
 	if (r == 0)
 		r = append_env("LD_PRELOAD", library, ':');
 	/* gcc's ASan refuses to start behind another preloaded library. */

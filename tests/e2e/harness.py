@@ -39,6 +39,7 @@ sys.path.insert(1, os.path.join(ROOT, "tests/model"))
 import replay  # noqa: E402
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 TTYLOCK = os.path.join(BUILD, "ttylock")
+PARTS = ("libttylock-run.so", "libttylock-shell.so", "libttylock-preload.so")
 PROGRAMS = os.path.join(ROOT, "build/tests/programs")
 CRASH = os.path.join(PROGRAMS, "crash")
 TIMEOUT = float(os.environ.get("TEST_TIMEOUT", "30"))

@@ -13,6 +13,8 @@ NEWER = "0.1.1"
 PACKAGES = {
     "ttylock": """
         /usr/bin/ttylock
+        /usr/lib/ARCH/ttylock/libttylock-run.so
+        /usr/lib/ARCH/ttylock/libttylock-shell.so
         /usr/share/bash-completion/completions/ttylock
         /usr/share/fish/vendor_completions.d/ttylock.fish
         /usr/share/man/man1/ttylock.1.gz
@@ -189,7 +191,7 @@ def the_programs_are_hardened_and_depend_on_what_they_use(stage):
     needs_packaging()
     programs = [p for root in unpacked(stage).values() for p in paths_below(root)
                 if not os.path.islink(p) and re.search(r"bin/|\.so(\.|$)", p)]
-    assert len(programs) == 4, programs
+    assert len(programs) == 6, programs
     for path in programs:
         shown = sh(["readelf", "-W", "-d", "-l", "-h", path])
         assert not re.search(r"R(UN)?PATH", shown), path
@@ -331,7 +333,7 @@ def install_upgrade_and_purge_leave_nothing_behind(stage):
     assert system.sh("ttylock --version; ttylockd --version") == \
         f"ttylock {VERSION}\nttylockd {VERSION}\n"
     missing = system.sh("ldd /usr/bin/ttylock /usr/sbin/ttylockd /usr/lib/*/libttylock.so.0 "
-                        "/usr/lib/*/ttylock/libttylock-preload.so | grep 'not found' || true")
+                        "/usr/lib/*/ttylock/libttylock-*.so | grep 'not found' || true")
     assert not missing, missing
     assert "ttylock: The process that held" in system.sh("journalctl --list-catalog")
 

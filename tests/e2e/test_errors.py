@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from harness import BUILD, Skip, TIMEOUT, TTYLOCK, is_alive, main, test, until
+from harness import BUILD, PARTS, Skip, TIMEOUT, TTYLOCK, is_alive, main, test, until
 
 OURS, THEIRS = 1000, 65534  # two users that are not root
 
@@ -185,7 +185,7 @@ def user_files(stage):
     if not os.path.exists(place):
         os.chmod(stage.dir, 0o755)
         os.mkdir(place)
-        for name in ("ttylock", "ttylockd", "libttylock-preload.so"):
+        for name in ("ttylock", "ttylockd", *PARTS):
             shutil.copy(os.path.join(BUILD, name), place)
         os.mkdir(runtime, 0o700)
         os.chown(runtime, OURS, OURS)

@@ -16,7 +16,7 @@ import termios
 import time
 import traceback
 
-from harness import (BUILD, ROOT, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until)
+from harness import (BUILD, PARTS, ROOT, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until)
 from puppet import Puppet
 from wire import (CLONE_NEWNS, CLONE_NEWPID, DENIED, ERROR, FORCE_RELEASE, GRANTED, LOCK_STATUS,
                   QUEUED, STATUS_QUERY, STATUS_REPORT, TERMINAL, Daemon, Wire, call, in_child, libc,
@@ -490,6 +490,8 @@ def a_set_user_id_program_ignores_the_environment(stage):
     os.chmod(stage.dir, 0o755)
     program = stage.path("ttylock-suid")
     shutil.copy(TTYLOCK, program)
+    for name in PARTS:
+        shutil.copy(os.path.join(BUILD, name), stage.dir)
     os.chown(program, THEIRS, THEIRS)
     os.chmod(program, 0o4755)
     with Daemon(stage) as d:
@@ -504,6 +506,11 @@ def a_set_user_id_program_ignores_the_environment(stage):
             # A sanitizer cannot look for leaks there, and says so.
             assert out.returncode == 0 or "LeakSanitizer does not work" in out.stderr, out
             assert ("no daemon" in out.stdout) != found, out
+    # Nor does it load what another user may have put beside it.
+    os.chown(stage.path("libttylock-run.so"), OURS, OURS)
+    out = subprocess.run([program, "status"], env=stage.env, user=OURS, group=OURS, extra_groups=[],
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
+    assert out.returncode == 125 and "libttylock-run.so" in out.stderr, out
 
 
 # --- a holder that stands still -------------------------------------------------------------
@@ -654,7 +661,7 @@ def no_daemon_is_told_at_once(stage):
     """None runs and none can be started: the command runs, one line and no delay."""
     if any(os.path.exists(p + "/sbin/ttylockd") for p in ("/usr", "/usr/local")):
         raise Skip("a ttylockd is installed")
-    for name in ("ttylock", "libttylock-preload.so"):
+    for name in ("ttylock", *PARTS):
         shutil.copy(os.path.join(BUILD, name), stage.dir)
     times = {}
     for key, argv in (("plain", ["run", "--help"]), ("run", ["run", "--", "true"])):

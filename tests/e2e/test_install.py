@@ -21,6 +21,8 @@ usr/lib/sysusers.d/ttylock.conf
 usr/lib/tmpfiles.d/ttylock.conf
 usr/lib/systemd/catalog/ttylock.catalog
 usr/lib/ttylock/libttylock-preload.so
+usr/lib/ttylock/libttylock-run.so
+usr/lib/ttylock/libttylock-shell.so
 usr/sbin/ttylockd
 usr/share/bash-completion/completions/ttylock
 usr/share/fish/vendor_completions.d/ttylock.fish

@@ -7,7 +7,7 @@ import subprocess
 
 import pexpect
 
-from harness import (BUILD, CRASH, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until)
+from harness import (BUILD, CRASH, PARTS, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until)
 
 PYTHON = "/usr/bin/python3"
 SHELL_PROMPT = r"P> $"
@@ -377,7 +377,7 @@ def no_terminal(stage):
 def no_daemon_to_start(stage):
     if any(os.path.exists(d + "/sbin/ttylockd") for d in ("/usr", "/usr/local")):
         raise Skip("a ttylockd is installed")
-    for name in ("ttylock", "libttylock-preload.so"):
+    for name in ("ttylock", *PARTS):
         shutil.copy(os.path.join(BUILD, name), stage.dir)
     t = stage.spawn(stage.path("ttylock"), "run", "--", "sh", "-c", "echo out; exit 7")
     assert t.finish() == 7

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from harness import CRASH, Skip, TIMEOUT, TTYLOCK, is_alive, main, test, until
+from harness import BUILD, CRASH, PARTS, Skip, TIMEOUT, TTYLOCK, is_alive, main, test, until
 from rawclient import HOSTILE_ENTRY, client, false_daemon, lock_request
 from users import OURS, THEIRS, as_user, open_daemon, somebody
 
@@ -161,6 +161,8 @@ def no_daemon_to_start(stage):
     """Those that would start one, where there is none: what to do, in one line."""
     os.mkdir(stage.path("alone"))
     program = shutil.copy(TTYLOCK, stage.path("alone"))
+    for name in PARTS:
+        shutil.copy(os.path.join(BUILD, name), stage.path("alone"))
     if shutil.which("ttylockd", path="/usr/local/sbin:/usr/sbin:/usr/local/lib/ttylock"):
         raise Skip("a ttylockd is installed")
     what = r"no ttylockd was found to start: install it beside ttylock, or set TTYLOCK_SOCKET\r\n"

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from harness import BUILD, Skip, TIMEOUT, main, test, until
+from harness import BUILD, PARTS, Skip, TIMEOUT, main, test, until
 from wire import (CANCELLED, CLONE_NEWNS, DENIED, ERROR, FORCE_RELEASE, GRANTED, HELLO,
                   LOCK_CANCEL, LOCK_RELEASE, LOCK_STATUS, QUEUED, RELEASED, SERVE_FIRST,
                   STATUS_QUERY, TERMINAL, Daemon, Wire, call, frame, in_child, libc, lock_request)
@@ -30,7 +30,7 @@ def program(stage):
     if not os.path.exists(place):
         os.chmod(stage.dir, 0o755)
         os.mkdir(place)
-        for name in ("ttylock", "ttylockd", "libttylock-preload.so"):
+        for name in ("ttylock", "ttylockd", *PARTS):
             shutil.copy(os.path.join(BUILD, name), place)
         os.chmod(place, 0o755)
     return os.path.join(place, "ttylock")

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from harness import BUILD, Skip, TIMEOUT, until
+from harness import BUILD, PARTS, Skip, TIMEOUT, until
 
 OURS, THEIRS = 1000, 65533
 
@@ -16,7 +16,7 @@ def somebody(stage):
     place = stage.path("bin")
     os.chmod(stage.dir, 0o755)
     os.mkdir(place)
-    for name in ("ttylock", "ttylockd", "libttylock-preload.so"):
+    for name in ("ttylock", "ttylockd", *PARTS):
         shutil.copy(os.path.join(BUILD, name), place)
     os.chmod(place, 0o755)
     return os.path.join(place, "ttylock")
