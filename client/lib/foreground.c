@@ -42,7 +42,7 @@ bool foreground_elsewhere(int tty, pid_t pid)
 	struct procfs_stat ps;
 	pid_t front, group = tcgetpgrp(tty);
 
-	if (group <= 0 || procfs_stat(pid, &ps) < 0 || ps.pgrp == group)
+	if (group <= 0 || getpgid(pid) == group || procfs_stat(pid, &ps) < 0 || ps.pgrp == group)
 		return false;
 	front = group;
 	if (procfs_stat(front, &ps) < 0 && procfs_each_of_group(group, first_member, &front) == 0)

@@ -62,7 +62,7 @@ void handover_begin(struct handover *h, int tty, pid_t home)
 	if (h->job_control) {
 		h->previous = tcgetpgrp(tty);
 		if (h->previous > 0)
-			procfs_each_of_group(h->previous, note_stopped, h);
+			census_each_of_group(&h->census, h->previous, note_stopped, h);
 	}
 	h->has_termios = tcgetattr(tty, &h->termios) == 0;
 	if (h->has_termios)
@@ -77,7 +77,7 @@ int handover_give(struct handover *h, pid_t pgrp)
 	int r = foreground_set(h->tty, pgrp);
 	/* After the foreground is gone, so that a read that begins now stops by
 	 * itself and one that had begun is found. */
-	readers_hold(&h->readers, h->tty, h->previous);
+	readers_hold(&h->readers, h->tty, h->previous, &h->census);
 	return r;
 }
 
@@ -90,23 +90,24 @@ static bool is_taken(int tty, pid_t group, pid_t previous)
 	return front > 0 && front != group && front != previous;
 }
 
-static int is_other(pid_t pid, void *arg)
+static int is_any(pid_t pid, void *arg)
 {
-	(void)arg;
-	return pid != getpid();
+	(void)pid, (void)arg;
+	return 1;
 }
 
 /* To the group that had it, or, where that has ended, to one that still lives:
  * the keys must reach somebody. */
-static void return_foreground(int tty, pid_t previous, pid_t home)
+static void return_foreground(int tty, pid_t previous, pid_t home, struct census *c)
 {
-	bool lives = previous > 0 && procfs_each_of_group(previous, is_other, NULL);
+	bool lives =
+	    previous > 0 && previous != home && census_each_of_group(c, previous, is_any, NULL);
 
 	if (!lives || foreground_set(tty, previous) < 0)
 		foreground_set(tty, home);
 }
 
-void handover_lend(struct handover *h)
+static void lend(struct handover *h)
 {
 	if (is_taken(h->tty, h->group, h->previous)) {
 		readers_let_go(&h->readers);
@@ -116,10 +117,16 @@ void handover_lend(struct handover *h)
 		terminal_set_modes(h->tty, &h->termios);
 	if (!h->job_control)
 		return;
-	return_foreground(h->tty, h->previous, h->home);
+	return_foreground(h->tty, h->previous, h->home, &h->census);
 	readers_let_go(&h->readers);
 	if (h->previous > 0)
-		procfs_each_of_group(h->previous, continue_if_new, h);
+		census_each_of_group(&h->census, h->previous, continue_if_new, h);
+}
+
+void handover_lend(struct handover *h)
+{
+	lend(h);
+	census_forget(&h->census);
 }
 
 void handover_end(struct handover *h)
@@ -131,6 +138,7 @@ void handover_end(struct handover *h)
 void handover_abandon(struct handover *h)
 {
 	readers_let_go(&h->readers);
+	census_forget(&h->census);
 	h->group = 0;
 }
 
@@ -150,21 +158,15 @@ size_t handover_save(const struct handover *h, uint8_t out[HANDOVER_SAVED_MAX])
 	return sizeof(s);
 }
 
-static int is_any(pid_t pid, void *arg)
-{
-	(void)pid, (void)arg;
-	return 1;
-}
-
 /* In front may be the group of a dead holder whose own state nobody has saved: who
  * reads is to be found where the foreground was, by whoever takes it from there. */
-static bool replace_dead_front(int tty, pid_t previous, pid_t home)
+static bool replace_dead_front(int tty, pid_t previous, pid_t home, struct census *c)
 {
 	pid_t front = terminal_is_controlling(tty) ? tcgetpgrp(tty) : -1;
 
 	if (front <= 0 || procfs_each_of_group(front, is_any, NULL) != 0)
 		return false;
-	return_foreground(tty, previous, home);
+	return_foreground(tty, previous, home, c);
 	return true;
 }
 
@@ -182,6 +184,7 @@ static void await_retreat(int tty, pid_t group)
 
 void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 {
+	struct handover h = {0};
 	struct termios now;
 	struct saved s;
 
@@ -189,26 +192,26 @@ void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 	if (len == sizeof(s))
 		memcpy(&s, saved, len);
 	if (s.version != SAVED_VERSION) {
-		replace_dead_front(tty, 0, home);
+		replace_dead_front(tty, 0, home, &h.census);
 		if (tcgetattr(tty, &now) == 0)
 			set_sane(tty, &now);
 		return;
 	}
 	if (terminal_is_controlling(tty) && s.group > 0)
 		await_retreat(tty, s.group);
-	bool taken =
-	    !replace_dead_front(tty, s.previous, home) && is_taken(tty, s.group, s.previous);
+	bool taken = !replace_dead_front(tty, s.previous, home, &h.census) &&
+		     is_taken(tty, s.group, s.previous);
 	if (terminal_is_controlling(tty) && s.group > 0 && tcgetpgrp(tty) == s.group) {
 		/* Still in front: so it is that holder's group, not a later one by the
 		 * same number. */
 		kill(-s.group, SIGKILL);
-		return_foreground(tty, s.previous, home);
+		return_foreground(tty, s.previous, home, &h.census);
 	}
 	if (!taken)
 		terminal_set_modes(tty, &s.termios);
 	for (size_t i = 0; i < READERS_MAX && s.stopped[i] > 0; i++)
 		kill(s.stopped[i], SIGCONT);
-	struct handover h = {.previous = s.previous};
 	if (s.previous > 0)
-		procfs_each_of_group(s.previous, continue_if_new, &h);
+		census_each_of_group(&h.census, s.previous, continue_if_new, &h);
+	census_forget(&h.census);
 }

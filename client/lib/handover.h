@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <termios.h>
 
+#include "census.h"
 #include "readers.h"
 
 #define HANDOVER_STOPPED_MAX 64
@@ -26,6 +27,7 @@ struct handover {
 	pid_t group;	/* who has it now; 0: nobody yet */
 	struct termios termios;
 	struct readers readers;
+	struct census census; // until it is lent back
 	size_t stopped_count; /* of `previous`, stopped before we came */
 	pid_t stopped[HANDOVER_STOPPED_MAX];
 };

@@ -90,43 +90,43 @@ pid_t procfs_tracer(pid_t pid)
 	return value ? atoi(value) : -ESRCH;
 }
 
-static uint64_t signals_of(pid_t pid, const char *name)
+/* In the text of /proc/PID/status. */
+static uint64_t signals_from(const char *text, const char *name)
 {
-	char buf[4096];
-	const char *value = status_field(buf, sizeof(buf), pid, name);
+	const char *at = strstr(text, name);
 
-	return value ? strtoull(value, NULL, 16) : 0;
+	return at ? strtoull(at + strlen(name), NULL, 16) : 0;
 }
 
 bool procfs_is_stopped(pid_t pid)
 {
 	uint64_t stops = 1ull << (SIGTSTP - 1) | 1ull << (SIGTTIN - 1) | 1ull << (SIGTTOU - 1);
 	struct procfs_stat ps;
+	char buf[4096];
 
 	/* In this order: what is pending first is a stop afterwards. */
-	if ((signals_of(pid, "\nShdPnd:") | signals_of(pid, "\nSigPnd:")) & stops)
+	if (read_file(pid, "status", buf, sizeof(buf)) > 0 &&
+	    ((signals_from(buf, "\nShdPnd:") | signals_from(buf, "\nSigPnd:")) & stops))
 		return true;
 	return procfs_stat(pid, &ps) == 0 && ps.state == 'T';
 }
 
 bool procfs_ignores(pid_t pid, int sig)
 {
-	return signals_of(pid, "\nSigIgn:") >> (sig - 1) & 1;
+	char buf[4096];
+
+	return read_file(pid, "status", buf, sizeof(buf)) > 0 &&
+	       (signals_from(buf, "\nSigIgn:") >> (sig - 1) & 1);
 }
 
 bool procfs_has_pending(pid_t pid)
 {
-	static const char *const names[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigIgn:"};
-	unsigned long long set[4];
 	char buf[4096];
 
-	for (size_t i = 0; i < 4; i++) {
-		const char *value = status_field(buf, sizeof(buf), pid, names[i]);
-		if (!value)
-			return false;
-		set[i] = strtoull(value, NULL, 16);
-	}
-	return ((set[0] | set[1]) & ~set[2] & ~set[3]) != 0;
+	if (read_file(pid, "status", buf, sizeof(buf)) <= 0)
+		return false;
+	uint64_t pending = signals_from(buf, "\nSigPnd:") | signals_from(buf, "\nShdPnd:");
+	return (pending & ~signals_from(buf, "\nSigBlk:") & ~signals_from(buf, "\nSigIgn:")) != 0;
 }
 
 static bool is_read_of(pid_t pid, const char *syscall_line, int tty)

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "census.h"
 #include "deadline.h"
 #include "procfs.h"
 
@@ -91,8 +92,6 @@ static int hold_if_reader(pid_t pid, void *arg)
 	struct readers *r = s->readers;
 	pid_t thread;
 
-	if (pid == getpid())
-		return 0;
 	int reads = procfs_reads_terminal(pid, s->tty, &thread, computes, s);
 	if (reads == -EAGAIN)
 		s->unclear = true;
@@ -106,7 +105,7 @@ static int hold_if_reader(pid_t pid, void *arg)
 }
 
 /* Looks again at those who run, for they may be in a read all the same. */
-void readers_hold(struct readers *r, int tty, pid_t pgrp)
+void readers_hold(struct readers *r, int tty, pid_t pgrp, struct census *c)
 {
 	struct search s = {.readers = r, .tty = tty, .began = clock_ms()};
 	int64_t deadline = deadline_in(STARVED_MS);
@@ -118,7 +117,7 @@ void readers_hold(struct readers *r, int tty, pid_t pgrp)
 		if (s.unclear)
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		s.unclear = false;
-		procfs_each_of_group(pgrp, hold_if_reader, &s);
+		census_each_of_group(c, pgrp, hold_if_reader, &s);
 	} while (s.unclear && deadline_left(deadline) > 0);
 }
 

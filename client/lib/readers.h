@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct census;
+
 #define READERS_MAX 16
 
 struct readers {
@@ -23,7 +25,7 @@ struct readers {
 };
 
 /* Holds the readers of the terminal in the process group. */
-void readers_hold(struct readers *r, int tty, pid_t pgrp);
+void readers_hold(struct readers *r, int tty, pid_t pgrp, struct census *c);
 /* Lets those go for whom a signal has come: it may be their end, and if they
  * read on, job control stops them. To be called now and then. */
 void readers_check(struct readers *r);
