@@ -76,7 +76,8 @@ static int run_exec(const struct command *self, int argc, char **argv)
 		return complain_usage(self, "which command?");
 	describe(text, sizeof(text), argv + optind);
 
-	struct turn t = {.job = getpid(), .subject = -1, .signals = &signals};
+	static struct turn t;
+	t = (struct turn){.job = getpid(), .subject = -1, .signals = &signals};
 	struct ttylock_wish wish = {.text = o.why ? o.why : text,
 	    .nonblock = o.nonblock,
 	    .task_id = 1,
@@ -98,7 +99,8 @@ static int run_exec(const struct command *self, int argc, char **argv)
 		status = EXIT_SIGNALLED + (t.ended_by ? t.ended_by : SIGINT);
 	else
 		status = complain(EXIT_FAILED, "cannot have the terminal: %s", turn_error(r));
-	ttylock_close(t.lock);
+	/* The handle is not closed: that waits until the daemon has heard of every end,
+	 * and our own is about to tell it so. */
 	return status;
 }
 
