@@ -4,66 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "left.h"
 #include "records.h"
 #include "waitgraph.h"
-
-/* --- what a holder leaves behind --------------------------------------- */
-
-static void saved_drop(struct locktable *t, uint32_t *saved)
-{
-	if (*saved != SLOT_NONE)
-		slots_give(&t->saved, *saved);
-	*saved = SLOT_NONE;
-}
-
-/* For where there is none yet. */
-static void saved_move(struct locktable *t, uint32_t *to, uint32_t *from)
-{
-	if (*to == SLOT_NONE) {
-		*to = *from;
-		*from = SLOT_NONE;
-	}
-	saved_drop(t, from);
-}
-
-/* Of several dead the outermost counts: its state is that of before them all. */
-static void leave_dirty(struct locktable *t, struct request *r, bool topmost)
-{
-	struct left *level = records_level(t, r);
-
-	if (!level->untold && r->saved != SLOT_NONE)
-		saved_drop(t, &level->saved); /* it was told, and has mended that */
-	saved_move(t, &level->saved, &r->saved);
-	saved_move(t, &level->saved, &r->left.saved);
-	level->dirty = true;
-	level->untold = level->untold || !topmost;
-}
-
-static void leave_clean(struct locktable *t, struct request *r, bool topmost)
-{
-	struct left *level = records_level(t, r);
-
-	if (!level->untold) {
-		saved_drop(t, &level->saved);
-		level->dirty = false;
-	}
-	saved_drop(t, &r->saved);
-	if (!topmost && !level->dirty)
-		*level = r->left; /* the one on top, who was told of it, stands here now */
-	else
-		saved_drop(t, &r->left.saved);
-}
-
-static void leave_untouched(struct locktable *t, struct request *r)
-{
-	saved_drop(t, &r->saved);
-	saved_drop(t, &r->left.saved);
-}
-
-static bool left_differs(const struct left *a, const struct left *b)
-{
-	return a->dirty != b->dirty || a->untold != b->untold || a->saved != b->saved;
-}
 
 /* --- holding and waiting ----------------------------------------------- */
 
@@ -159,11 +102,11 @@ static void request_end(
 		bool topmost = term->holders.first == slot;
 
 		if (end == LOCKTABLE_CLEAN)
-			leave_clean(t, r, topmost);
+			left_clean(t, r, topmost);
 		else if (end == LOCKTABLE_DIRTY)
-			leave_dirty(t, r, topmost);
+			left_dirty(t, r, topmost);
 		else
-			leave_untouched(t, r);
+			left_untouched(t, r);
 		list_remove(t, &owner_at(t, r->owner_slot)->holds, slot, link_mine);
 		list_remove(t, &term->holders, slot, link_stack);
 	} else {
@@ -178,47 +121,12 @@ static void request_end(
 	change->idle = terminal_idle(term);
 	change->kept = change->idle && term->left.dirty;
 	if (change->idle && !change->kept) {
-		saved_drop(t, &term->left.saved);
+		left_drop_saved(t, &term->left.saved);
 		records_remove_terminal(t, terminal_slot);
 	}
 }
 
 /* --- public ------------------------------------------------------------ */
-
-struct locktable *locktable_new(uint32_t max_requests, uint32_t max_terminals, uint64_t seed)
-{
-	struct locktable *t = calloc(1, sizeof(*t));
-	if (!t)
-		return NULL;
-
-	slots_init(&t->requests, sizeof(struct request), max_requests);
-	slots_init(&t->terminals, sizeof(struct terminal), max_terminals);
-	slots_init(&t->owners, sizeof(struct owner), max_requests);
-	/* One for each holder and one for each level. */
-	slots_init(&t->saved, sizeof(struct saved), 2 * max_requests + max_terminals);
-	slot_index_init(&t->request_by_id);
-	slot_index_init(&t->request_by_task);
-	slot_index_init(&t->terminal_by_id);
-	slot_index_init(&t->owner_by_id);
-	t->all = (struct list){SLOT_NONE, SLOT_NONE};
-	t->seed = seed;
-	return t;
-}
-
-void locktable_free(struct locktable *t)
-{
-	if (!t)
-		return;
-	slots_deinit(&t->requests);
-	slots_deinit(&t->terminals);
-	slots_deinit(&t->owners);
-	slots_deinit(&t->saved);
-	slot_index_deinit(&t->request_by_id);
-	slot_index_deinit(&t->request_by_task);
-	slot_index_deinit(&t->terminal_by_id);
-	slot_index_deinit(&t->owner_by_id);
-	free(t);
-}
 
 static uint32_t task_find(const struct locktable *t, const struct locktable_wish *w)
 {
@@ -422,26 +330,6 @@ bool locktable_drop_owner(struct locktable *t, uint64_t owner, struct locktable_
 	return true;
 }
 
-bool locktable_save(struct locktable *t, uint64_t request, const void *saved, size_t size)
-{
-	uint32_t slot = records_request(t, request);
-
-	if (slot == SLOT_NONE || !request_at(t, slot)->holds || size > LOCKTABLE_SAVED_MAX)
-		return false;
-	struct request *r = request_at(t, slot);
-	if (size == 0) {
-		saved_drop(t, &r->saved);
-		return true;
-	}
-	if (r->saved == SLOT_NONE)
-		r->saved = slots_take(&t->saved);
-	if (r->saved == SLOT_NONE)
-		return false;
-	memcpy(saved_at(t, r->saved)->bytes, saved, size);
-	saved_at(t, r->saved)->size = size;
-	return true;
-}
-
 bool locktable_requeue(const struct locktable *t, uint64_t request, struct locktable_change *change)
 {
 	uint32_t slot = records_request(t, request);
@@ -478,91 +366,7 @@ bool locktable_forget(struct locktable *t, uint64_t terminal)
 
 	if (slot == SLOT_NONE || !terminal_idle(terminal_at(t, slot)))
 		return false;
-	saved_drop(t, &terminal_at(t, slot)->left.saved);
+	left_drop_saved(t, &terminal_at(t, slot)->left.saved);
 	records_remove_terminal(t, slot);
 	return true;
-}
-
-static void view_fill(const struct locktable *t, uint32_t slot, struct locktable_view *view)
-{
-	const struct request *r = request_at(t, slot);
-
-	*view = (struct locktable_view){
-	    .request = r->id,
-	    .owner = r->owner,
-	    .process = r->process,
-	    .terminal = terminal_at(t, r->terminal_slot)->id,
-	    .task = r->task,
-	    .asked = r->asked,
-	    .holds = r->holds,
-	    .position = r->holds ? 0 : UINT32_MAX,
-	};
-}
-
-bool locktable_find(const struct locktable *t, uint64_t request, struct locktable_view *view)
-{
-	uint32_t slot = records_request(t, request);
-
-	if (slot == SLOT_NONE)
-		return false;
-	view_fill(t, slot, view);
-	return true;
-}
-
-uint64_t locktable_successor(const struct locktable *t, uint64_t request)
-{
-	uint32_t slot = records_request(t, request);
-
-	if (slot == SLOT_NONE || request_at(t, slot)->line.prev != SLOT_NONE)
-		return 0;
-	uint32_t next = request_at(t, slot)->line.next;
-	return next == SLOT_NONE || request_at(t, next)->holds ? 0 : request_at(t, next)->id;
-}
-
-uint32_t locktable_requests(const struct locktable *t)
-{
-	return t->requests.used;
-}
-
-uint32_t locktable_terminals(const struct locktable *t)
-{
-	return t->terminals.used;
-}
-
-/* From slot on, past those that hold: they have been shown before. */
-static uint32_t next_waiter(const struct locktable *t, uint32_t slot)
-{
-	while (slot != SLOT_NONE && request_at(t, slot)->holds)
-		slot = request_at(t, slot)->line.next;
-	return slot;
-}
-
-bool locktable_next(
-    const struct locktable *t, struct locktable_cursor *c, struct locktable_view *view)
-{
-	if (!c->started)
-		*c = (struct locktable_cursor){
-		    .terminal = t->all.first, .request = SLOT_NONE, .started = true};
-
-	while (c->terminal != SLOT_NONE) {
-		const struct terminal *term = terminal_at(t, c->terminal);
-		const struct request *r =
-		    c->request == SLOT_NONE ? NULL : request_at(t, c->request);
-
-		if (!r)
-			c->request = term->holders.first;
-		else if (r->holds && r->stack.next != SLOT_NONE)
-			c->request = r->stack.next;
-		else
-			c->request = next_waiter(t, r->holds ? term->line.first : r->line.next);
-
-		if (c->request != SLOT_NONE) {
-			view_fill(t, c->request, view);
-			c->position = view->holds ? 0 : c->position + 1;
-			view->position = c->position;
-			return true;
-		}
-		c->terminal = term->all.next;
-	}
-	return false;
 }

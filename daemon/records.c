@@ -1,5 +1,6 @@
 #include "records.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct list list_empty = {SLOT_NONE, SLOT_NONE};
@@ -119,6 +120,41 @@ uint32_t records_task_next(const struct locktable *t, uint32_t slot)
 }
 
 /* --- making and ending ------------------------------------------------- */
+
+struct locktable *locktable_new(uint32_t max_requests, uint32_t max_terminals, uint64_t seed)
+{
+	struct locktable *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+
+	slots_init(&t->requests, sizeof(struct request), max_requests);
+	slots_init(&t->terminals, sizeof(struct terminal), max_terminals);
+	slots_init(&t->owners, sizeof(struct owner), max_requests);
+	/* One for each holder and one for each level. */
+	slots_init(&t->saved, sizeof(struct saved), 2 * max_requests + max_terminals);
+	slot_index_init(&t->request_by_id);
+	slot_index_init(&t->request_by_task);
+	slot_index_init(&t->terminal_by_id);
+	slot_index_init(&t->owner_by_id);
+	t->all = (struct list){SLOT_NONE, SLOT_NONE};
+	t->seed = seed;
+	return t;
+}
+
+void locktable_free(struct locktable *t)
+{
+	if (!t)
+		return;
+	slots_deinit(&t->requests);
+	slots_deinit(&t->terminals);
+	slots_deinit(&t->owners);
+	slots_deinit(&t->saved);
+	slot_index_deinit(&t->request_by_id);
+	slot_index_deinit(&t->request_by_task);
+	slot_index_deinit(&t->terminal_by_id);
+	slot_index_deinit(&t->owner_by_id);
+	free(t);
+}
 
 uint32_t records_get_terminal(struct locktable *t, uint64_t id)
 {

@@ -1,5 +1,5 @@
-/* records: what the lock table is made of, and how it is found. For locktable.c
- * and waitgraph.c alone; the rules are theirs.
+/* records: what the lock table is made of, and how it is found. For the table's own
+ * files alone; the rules are theirs.
  *
  * Pure: libc only. Records are named by slot number, SLOT_NONE for none.
  */

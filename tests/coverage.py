@@ -13,7 +13,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = "build/coverage"
 LIMIT = 95
-MODULES = ["proto/frame", "daemon/locktable", "daemon/restore", "daemon/records",
+MODULES = ["proto/frame", "daemon/locktable", "daemon/locktable_view", "daemon/left",
+           "daemon/restore", "daemon/records",
            "daemon/waitgraph", "daemon/policy", "daemon/usage", "daemon/bucket", "daemon/slots",
            "daemon/text"]
 TESTS = ["test_frame", "test_locktable", "test_locktable_model", "test_nested",

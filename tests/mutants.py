@@ -20,7 +20,8 @@ BUILD = "build/mutants"
 LIMIT = 90
 TABLE = ["test_locktable", "test_nested", "test_serve_first", "test_waitgraph",
          "test_unknown", "test_locktable_model"]
-FILES = {"daemon/locktable.c": TABLE, "daemon/records.c": TABLE, "daemon/waitgraph.c": TABLE,
+FILES = {"daemon/locktable.c": TABLE, "daemon/locktable_view.c": TABLE, "daemon/left.c": TABLE,
+         "daemon/records.c": TABLE, "daemon/waitgraph.c": TABLE,
          "daemon/policy.c": ["test_policy", "test_bucket", "test_usage"]}
 # What is found on a line, and what it becomes.
 CHANGES = [(r"==", "!="), (r"!=", "=="), (r"<=", "<"), (r">=", ">"), (r" < ", " <= "),

@@ -1,4 +1,4 @@
-/* links: daemon/locktable.o daemon/restore.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
+/* links: daemon/locktable.o daemon/locktable_view.o daemon/left.o daemon/restore.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
 /* links: tests/model/reference.o */
 /* The lock table against its reference. Random operations; after each, both must
  * tell the same. Now and then the table is made anew from what its changes told

@@ -1,4 +1,4 @@
-/* links: daemon/locktable.o daemon/records.o daemon/waitgraph.o daemon/slots.o -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
+/* links: daemon/locktable.o daemon/locktable_view.o daemon/left.o daemon/records.o daemon/waitgraph.o daemon/slots.o -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
 /* The lock table alone: who gets a terminal, in which order, and what is told. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* links: daemon/locktable.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
+/* links: daemon/locktable.o daemon/locktable_view.o daemon/left.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
 /* Nested grants in the lock table: who is on top, who follows, what is told. */
 #include "tests/unit/table.h"
 

@@ -1,4 +1,4 @@
-/* links: daemon/locktable.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
+/* links: daemon/locktable.o daemon/locktable_view.o daemon/left.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
 /* A waiter is moved to the head of its queue. */
 #include "tests/unit/table.h"
 

@@ -1,4 +1,4 @@
-/* links: daemon/locktable.o daemon/restore.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
+/* links: daemon/locktable.o daemon/locktable_view.o daemon/left.o daemon/restore.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
 /* links: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
 /* What the lock table says of what it does not have: requests, terminals and owners
  * that nobody knows, other holders than were asked for, and memory. */

@@ -1,4 +1,4 @@
-/* links: daemon/locktable.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
+/* links: daemon/locktable.o daemon/locktable_view.o daemon/left.o daemon/records.o daemon/waitgraph.o daemon/slots.o */
 /* Tasks that would wait for each other's terminals for ever: the last request of
  * the circle is refused, and nothing else is. */
 #include "tests/unit/table.h"
