@@ -153,11 +153,25 @@ static const char *play(int number, bool base)
 	return fault;
 }
 
+static bool is_slow(int number)
+{
+	return played[number]->is_slow;
+}
+
+static bool is_variant(int number)
+{
+	return played[number]->is_variant;
+}
+
 int main(int argc, char **argv)
 {
 	static const char *names[SCENES_MAX + 1];
 	const char *only = getenv("INJECT_SCENE");
-	struct sweep sweep = {.scenes = names, .play = play, .shares = 1};
+	struct sweep sweep = {.scenes = names,
+	    .play = play,
+	    .is_slow = is_slow,
+	    .is_variant = is_variant,
+	    .shares = 1};
 	int failures;
 
 	inject_init();

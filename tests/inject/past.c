@@ -13,12 +13,12 @@
 #include "daemon/policy.h"
 #include "twist.h"
 
-static struct {
+static struct past {
 	int as_it_was, other; /* memfds */
 	uint64_t terminals[PAST_TERMINALS];
 	uint8_t holder[16], waiter[16]; /* tokens */
 	pid_t absent;
-} past = {.as_it_was = -1, .other = -1};
+} pasts[2], *past = pasts;
 
 /* --- copies ---------------------------------------------------------------------------- */
 
@@ -54,7 +54,8 @@ static int memory(int from)
 
 int past_memory(bool other)
 {
-	return memory(other ? past.other : past.as_it_was);
+	past = pasts;
+	return memory(other ? past->other : past->as_it_was);
 }
 
 static void lay(const char *path, int from)
@@ -67,17 +68,27 @@ static void lay(const char *path, int from)
 
 void past_lay(void)
 {
-	lay(stage_path(".ledger"), past.as_it_was);
+	past = pasts;
+	lay(stage_path(".ledger"), past->as_it_was);
+}
+
+void past_lay_old(void)
+{
+	twist_kernel();
+	past = &pasts[1];
+	lay(stage_path(".ledger"), past->as_it_was);
 }
 
 void past_lay_other(void)
 {
-	lay(stage_path(".ledger"), past.other);
+	past = pasts;
+	lay(stage_path(".ledger"), past->other);
 }
 
 void past_lay_in_directory(void)
 {
-	lay(stage_beside("ledger"), past.as_it_was);
+	past = pasts;
+	lay(stage_beside("ledger"), past->as_it_was);
 }
 
 void past_lay_unreadable(void)
@@ -91,7 +102,7 @@ void past_lay_unreadable(void)
 
 const uint64_t *past_terminals(void)
 {
-	return past.terminals;
+	return past->terminals;
 }
 
 /* --- making it ----------------------------------------------------------------------------- */
@@ -135,12 +146,12 @@ static void play_before(struct players *all)
 	player_lock(p[0], 1, 0, NULL);
 	players_sync(all);
 	player_save(p[0], 0);
-	past.absent = other(0, NULL);
+	past->absent = other(0, NULL);
 	player_lock(p[1], 2, 0, NULL);
 	players_sync(all);
-	memcpy(past.holder, p[0]->requests[0].token, 16);
-	memcpy(past.waiter, p[1]->requests[0].token, 16);
-	stage_kill(other(0, past.holder));
+	memcpy(past->holder, p[0]->requests[0].token, 16);
+	memcpy(past->waiter, p[1]->requests[0].token, 16);
+	stage_kill(other(0, past->holder));
 	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
 		abort();
 	player_open(p[2], 2, slave);
@@ -153,7 +164,7 @@ static void play_before(struct players *all)
 static void read_ledger(void)
 {
 	struct ledger *l =
-	    ledger_adopt(memory(past.as_it_was), POLICY_REQUESTS_MAX, POLICY_TERMINALS_MAX);
+	    ledger_adopt(memory(past->as_it_was), POLICY_REQUESTS_MAX, POLICY_TERMINALS_MAX);
 	struct ledger_terminal t;
 	int n = 0;
 
@@ -161,16 +172,16 @@ static void read_ledger(void)
 		abort();
 	for (uint32_t i = 0; i < ledger_terminals(l); i++)
 		if (ledger_get_terminal(l, i, &t) && n < PAST_TERMINALS - 1)
-			past.terminals[n++] = t.id;
+			past->terminals[n++] = t.id;
 	ledger_free(l);
-	l = ledger_adopt(memory(past.as_it_was), 1024, 64);
+	l = ledger_adopt(memory(past->as_it_was), 1024, 64);
 	if (!l || !ledger_was_converted(l))
 		abort();
-	past.other = memory(ledger_fd(l));
+	past->other = memory(ledger_fd(l));
 	ledger_free(l);
 }
 
-void past_make(void)
+static void make(void)
 {
 	static const struct scene alone = {.name = "past"};
 	static struct players all;
@@ -191,17 +202,28 @@ void past_make(void)
 	if (all.fault)
 		abort();
 	int file = open(stage_path(".ledger"), O_RDONLY | O_CLOEXEC);
-	past.as_it_was = memory(file);
+	past->as_it_was = memory(file);
 	close(file);
 	unlink(stage_path(".ledger"));
 	read_ledger();
 }
 
+void past_make(void)
+{
+	make();
+	past = &pasts[1];
+	twist_kernel();
+	make();
+	twist_off();
+}
+
 void past_end(void)
 {
-	stage_kill(past.absent);
-	close(past.as_it_was);
-	close(past.other);
+	for (int i = 0; i < 2; i++) {
+		stage_kill(pasts[i].absent);
+		close(pasts[i].as_it_was);
+		close(pasts[i].other);
+	}
 }
 
 /* --- coming back ----------------------------------------------------------------------------- */
@@ -251,8 +273,8 @@ void play_past(struct players *all, pid_t daemon)
 		all->fault = "granted, though its holder lives";
 		return;
 	}
-	struct player *holder = come_back(all, past.holder, ttylock_State_STATE_GRANTED);
-	struct player *waiter = come_back(all, past.waiter, ttylock_State_STATE_QUEUED);
+	struct player *holder = come_back(all, past->holder, ttylock_State_STATE_GRANTED);
+	struct player *waiter = come_back(all, past->waiter, ttylock_State_STATE_QUEUED);
 	player_lock(stranger, 51, 1, NULL);
 	players_sync(all);
 	if (!holder || !waiter)

@@ -14,8 +14,10 @@ enum { PAST_TERMINALS = 8 };
 void past_make(void);
 void past_end(void);
 
-/* Its ledger beside the socket, as it was; of another layout; unreadable. */
+/* Its ledger beside the socket, as it was; on an old kernel, as it is now; of another
+ * layout; unreadable. */
 void past_lay(void);
+void past_lay_old(void);
 void past_lay_other(void);
 void past_lay_unreadable(void);
 /* As the ledger of the directory that it is in. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -102,6 +103,12 @@ static void behind_past(void)
 
 /* --- ways to be started ----------------------------------------------------------------------- */
 
+/* Fallbacks close one descriptor after the other. */
+static void inside_old_kernel(void)
+{
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){256, 4096});
+}
+
 static void inside_directory(void)
 {
 	if (chdir(stage.dir) < 0)
@@ -126,7 +133,7 @@ static void before_directory(void)
 
 const struct scene scenes[SCENES_MAX] = {
     {.name = "clients", .play = play_all},
-    {.name = "slow", .before = before_user, .play = play_slow},
+    {.name = "slow", .is_slow = true, .before = before_user, .play = play_slow},
     {.name = "alias", .before = before_alias, .play = play_alias},
     {.name = "relative",
 	.options = {"--socket", "s"},
@@ -142,6 +149,17 @@ const struct scene scenes[SCENES_MAX] = {
 	.inside = inside_service,
 	.play = play_short},
     {.name = "past", .before = past_lay, .play = play_past, .behind = behind_past},
+    {.name = "oldkernel",
+	.is_variant = true,
+	.before = twist_kernel,
+	.inside = inside_old_kernel,
+	.play = play_all},
+    {.name = "oldpast",
+	.is_variant = true,
+	.before = past_lay_old,
+	.inside = inside_old_kernel,
+	.play = play_past,
+	.behind = behind_past},
     {.name = "otherpast", .before = past_lay_other, .play = play_past, .behind = behind_past},
     {.name = "unreadable",
 	.before = past_lay_unreadable,
@@ -153,6 +171,7 @@ const struct scene scenes[SCENES_MAX] = {
 	.play = play_waiting,
 	.behind = behind_past},
     {.name = "manager",
+	.is_variant = true,
 	.before = manager_begins,
 	.inside = manager_passes,
 	.play = play_all,
@@ -168,11 +187,16 @@ const struct scene scenes[SCENES_MAX] = {
 	.play = play_past,
 	.behind = manager_forgets},
     {.name = "directory",
+	.is_variant = true,
 	.before = before_directory,
 	.inside = manager_passes_directory,
 	.play = play_past,
 	.behind = manager_forgets},
-    {.name = "journal", .needs_root = true, .inside = manager_reads_log, .play = play_all},
+    {.name = "journal",
+	.is_variant = true,
+	.needs_root = true,
+	.inside = manager_reads_log,
+	.play = play_all},
 };
 
 static bool said(const char *name, int code)
@@ -184,8 +208,9 @@ static bool said(const char *name, int code)
 
 bool scene_is_lied_to(void)
 {
-	return said("syscall", ESRCH) || said("open", ENOENT) || said("connect", ENOENT) ||
-	       said("connect", ECONNREFUSED) || said("sd_is_socket_unix", 0);
+	return said("syscall", ESRCH) || said("read", ESRCH) || said("open", ENOENT) ||
+	       said("connect", ENOENT) || said("connect", ECONNREFUSED) ||
+	       said("sd_is_socket_unix", 0);
 }
 
 void scenes_make(void)

@@ -25,6 +25,7 @@ const char *__ubsan_default_options(void);
 
 /* No end of the daemon's own. */
 #define BAD_END "exitcode=99"
+#define ENDS_WITHIN_MS 100
 
 const char *__asan_default_options(void)
 {
@@ -118,14 +119,15 @@ bool stage_serves(const struct scene *s, pid_t daemon, int ready)
 
 	if (poll(&p, 1, PLAYER_DEADLINE_MS) == 1 && read(ready, &byte, 1) == 1)
 		return byte == 'R';
-	while (!stage_is_over(daemon, 1)) {
+	/* It ends, most probably. */
+	while (!stage_is_over(daemon, ENDS_WITHIN_MS)) {
 		if (s->end == STAGE_YIELDS)
 			continue;
 		/* One that listens may end yet before it answers. */
 		players_begin(&one);
 		const struct player *me = player_connect(&one, stage.socket);
 		players_sync(&one);
-		bool serves = me && me->fd >= 0;
+		bool serves = me && me->fd >= 0 && !one.fault;
 		players_end(&one);
 		if (serves)
 			return true;

@@ -17,6 +17,8 @@ enum stage_end {
 struct scene {
 	const char *name;
 	enum stage_end end;
+	bool is_slow;	 /* so that not each call is tried */
+	bool is_variant; /* of another */
 	bool needs_root; /* for a /run of its own */
 	const char *options[4];
 	/* Here, before the daemon starts; each may be NULL. */

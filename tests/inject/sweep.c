@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACES_MAX = 1024 };
+enum { PLACES_MAX = 1024, SLOW_CALLS = 2 };
 
 /* Of the linker: where the file's address 0 is. */
 extern const char __executable_start[];
@@ -142,12 +142,15 @@ static void explore(
 /* --- all of it ----------------------------------------------------------------------------- */
 
 /* Which of a place's calls fail: the i-th of c does where i * most / c steps up. */
-static bool is_chosen(const struct sweep *w, uint32_t call, uint32_t all)
+static bool is_chosen(
+    const struct sweep *w, int scene, const struct place *p, uint32_t call, uint32_t all)
 {
 	uint32_t most = w->calls;
 
 	if (most == 0)
-		return call == 1;
+		return call == 1 && (!w->is_variant(scene) || !is_done(p));
+	if (most > SLOW_CALLS && w->is_slow(scene))
+		most = SLOW_CALLS;
 	return all <= most || (call - 1) * most / all != call * most / all;
 }
 
@@ -190,7 +193,7 @@ static void play_scene(const struct sweep *w, int scene)
 		for (uint32_t call = 1; call <= calls[i]; call++) {
 			/* The other share has it, or will have. */
 			if ((w->calls ? turn++ : share) % w->shares != w->share ||
-			    !is_chosen(w, call, calls[i]))
+			    !is_chosen(w, scene, base[i], call, calls[i]))
 				continue;
 			orders[0] = (struct inject_order){
 			    .site = base[i]->site, .kth = call, .name = base[i]->name};

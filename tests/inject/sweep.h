@@ -18,6 +18,10 @@ struct sweep {
 	/* Every call, a place's at most so often in a scene, spread evenly. 0: once,
 	 * and with each error only in the first scene that comes to the place. */
 	uint32_t calls;
+	/* A scene that takes long: in two of its calls at most. One that is much like another:
+	 * where calls is 0, only at places that the others do not come to. */
+	bool (*is_slow)(int scene);
+	bool (*is_variant)(int scene);
 	uint32_t share, shares; /* only these of all runs */
 };
 

@@ -1,6 +1,8 @@
 #include "twist.h"
 
 #include <asm/ioctls.h>
+#include <errno.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -8,8 +10,16 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446
+#endif
 
 #define MS 1000000ll
 /* So that libraries find it. */
@@ -20,7 +30,7 @@ long __real_syscall(long n, ...);
 
 static struct twist {
 	int64_t ahead, still; /* ns; still: the time at which it stands, 0: it does not */
-	bool of_driver;
+	bool of_driver, old_kernel;
 	unsigned uid, device; /* 0: the truth */
 } * twist;
 
@@ -81,10 +91,32 @@ EXPORTED int ioctl(int fd, unsigned long request, ...)
 
 EXPORTED int getsockopt(int fd, int level, int option, void *value, socklen_t *size)
 {
+	if (option == SO_PEERPIDFD && twist && twist->old_kernel) {
+		errno = ENOPROTOOPT;
+		return -1;
+	}
 	int rc = (int)__real_syscall(SYS_getsockopt, fd, level, option, value, size);
 
 	if (rc == 0 && option == SO_PEERCRED && twist && twist->uid)
 		((struct ucred *)value)->uid = twist->uid;
+	return rc;
+}
+
+EXPORTED int close_range(unsigned first, unsigned last, int flags)
+{
+	if (twist && twist->old_kernel) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return (int)__real_syscall(SYS_close_range, first, last, flags);
+}
+
+EXPORTED int fstatfs(int fd, struct statfs *s)
+{
+	int rc = (int)__real_syscall(SYS_fstatfs, fd, s);
+
+	if (rc == 0 && twist && twist->old_kernel && s->f_type == PID_FS_MAGIC)
+		s->f_type = ANON_INODE_FS_MAGIC;
 	return rc;
 }
 
@@ -116,6 +148,11 @@ void twist_stop(bool still)
 void twist_user(unsigned uid)
 {
 	twist->uid = uid;
+}
+
+void twist_kernel(void)
+{
+	twist->old_kernel = true;
 }
 
 void twist_device(unsigned device)
