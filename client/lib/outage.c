@@ -10,6 +10,8 @@
 #define AGAIN_MS   2000 /* and when once more */
 #define STARTED_MS 10	/* how soon a daemon that was started may answer */
 #define ABSENT	   2
+/* No more of the time between two tries counts: it may have been stopped. */
+#define GAP_MAX (OUTAGE_MS / (OUTAGE_TRIES - 1))
 
 static bool is_absence(int error)
 {
@@ -46,15 +48,20 @@ bool outage_is_due(const struct outage *o, int64_t now)
 
 void outage_try(struct outage *o, int64_t now)
 {
+	int64_t gap = now - o->last;
+
 	if (o->tries++ == 0)
 		o->since = now;
+	else
+		o->spent += gap < GAP_MAX ? gap : GAP_MAX;
+	o->last = now;
 }
 
 bool outage_failed(struct outage *o, int64_t now, int error, uint32_t chance)
 {
 	if (error == -ECONNRESET) {
 		o->hangups++;
-		o->met = now;
+		o->spent = 0;
 	}
 	if (is_absence(error) && ++o->absent >= ABSENT && !o->launch)
 		o->launch = now + chance % (SPREAD_MS + 1);
@@ -63,7 +70,7 @@ bool outage_failed(struct outage *o, int64_t now, int error, uint32_t chance)
 	o->next = now + (error == -EAGAIN ? chance % FULL_MS + 1 : delay(o->tries, chance));
 	if (o->hangups >= OUTAGE_HANGUPS)
 		return false;
-	return o->tries < OUTAGE_TRIES || now - (o->hangups ? o->met : o->since) < OUTAGE_MS;
+	return o->tries < OUTAGE_TRIES || o->spent < OUTAGE_MS;
 }
 
 bool outage_launches(struct outage *o, int64_t now)

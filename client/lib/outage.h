@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* So long, and so often, nobody answered: no daemon comes back. */
+/* So long, and so often, nobody answered: no daemon comes back. Where it does not try,
+ * time hardly passes. */
 #define OUTAGE_MS    10000
 #define OUTAGE_TRIES 5
 /* So many let us in and hung up: daemons that died one after the other, or one that
@@ -21,7 +22,8 @@ struct outage {
 	unsigned absent;  /* those that found nobody there */
 	unsigned hangups; /* those that were let in all the same */
 	int64_t since;	  /* the first of them */
-	int64_t met;	  /* the last that was let in, when that ended */
+	int64_t last;	  /* the last one */
+	int64_t spent;	  /* in trying, since one was let in */
 	int64_t next;	  /* when to try again */
 	int64_t launch;	  /* when to start a daemon; 0: not yet known */
 	bool eager;	  /* the one that sees to it that there is a daemon */

@@ -93,6 +93,23 @@ static void tries_may_be_far_apart(void **state)
 	assert_false(outage_failed(&o, now, -ENOENT, 0));
 }
 
+/* One that is stopped for an hour goes on where it was. */
+static void standing_still_is_no_trying(void **state)
+{
+	struct outage o = {0};
+	int64_t now = BEGAN;
+
+	(void)state;
+	outage_begin(&o, now, 0);
+	for (int i = 0; i < OUTAGE_TRIES + 5; i++, now += 250) {
+		outage_try(&o, now);
+		assert_true(outage_failed(&o, now, -ENOENT, 0));
+	}
+	now += 3600000;
+	outage_try(&o, now);
+	assert_true(outage_failed(&o, now, -ENOENT, 0));
+}
+
 /* When the next try is, which begins then. */
 static int64_t next_try(struct outage *o, int64_t now)
 {
@@ -159,6 +176,7 @@ int main(void)
 	    cmocka_unit_test(the_agent_is_there_at_once),
 	    cmocka_unit_test(many_come_back_at_once),
 	    cmocka_unit_test(tries_may_be_far_apart),
+	    cmocka_unit_test(standing_still_is_no_trying),
 	    cmocka_unit_test(a_daemon_that_hangs_up),
 	    cmocka_unit_test(daemons_that_die_in_a_row),
 	};
