@@ -4,6 +4,9 @@
 
 #include "keeper.h"
 
+/* More than the daemon's grace. */
+#define AWAY_MS 2200
+
 static uint64_t draw(struct harm *h, uint64_t below)
 {
 	return board_random(&h->random) % below;
@@ -14,7 +17,7 @@ static void harm_process(struct harm *h, int64_t now)
 	int i = (int)draw(h, (uint64_t)h->processes);
 	pid_t pid = board->slots[i].pid;
 
-	if (pid <= 0)
+	if (pid <= 0 || i == h->away)
 		return;
 	if (draw(h, 3) == 0) {
 		if (kill(pid, SIGSTOP) == 0)
@@ -33,6 +36,7 @@ static void continue_stopped(struct harm *h, int64_t now)
 		if (!h->continue_at[i] || now < h->continue_at[i])
 			continue;
 		h->continue_at[i] = 0;
+		h->away = i == h->away ? -1 : h->away;
 		kill(board->slots[i].pid, SIGCONT);
 	}
 }
@@ -48,13 +52,35 @@ static void kill_daemon(struct harm *h, pid_t pid)
 		keeper_start();
 }
 
+/* A holder stands still when its daemon dies, and does not come back until the next one
+ * has long stopped to wait for others. */
+static void keep_away(struct harm *h, int64_t now)
+{
+	int first = (int)draw(h, (uint64_t)h->processes), i = first;
+
+	do {
+		struct slot *s = &board->slots[i];
+		if (s->state == BOARD_HOLDS && kill(s->pid, SIGSTOP) == 0) {
+			board_note("keeps %d away", s->pid);
+			h->stops++;
+			h->away = i;
+			h->continue_at[i] = now + AWAY_MS;
+			h->spared_until = now + AWAY_MS + 100;
+			return;
+		}
+		i = (i + 1) % h->processes;
+	} while (i != first);
+}
+
 static void harm_daemon(struct harm *h, int64_t now)
 {
 	pid_t pid = keeper_pid();
 
 	if (pid <= 0)
 		return;
-	switch (draw(h, 12)) {
+	if (draw(h, 32) == 0)
+		keep_away(h, now);
+	switch (h->away >= 0 ? 12 : draw(h, 12)) {
 	case 0:
 		board_note("ends the daemon %d", pid);
 		h->terms += kill(pid, SIGTERM) == 0;
@@ -92,8 +118,9 @@ void harm_do(struct harm *h, int64_t now)
 	}
 	if (now >= h->daemon_at && !h->hung.pid) {
 		harm_daemon(h, now);
-		/* Few live until it is over for those that have not come back. */
-		h->daemon_at = now + (int64_t)draw(h, draw(h, 8) ? draw(h, 32) ? 250 : 4000 : 10);
+		h->daemon_at = now + (int64_t)draw(h, draw(h, 8) ? 250 : 10);
+		if (h->daemon_at < h->spared_until)
+			h->daemon_at = h->spared_until;
 	}
 }
 

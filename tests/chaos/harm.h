@@ -11,6 +11,8 @@ struct harm {
 	uint64_t random;
 	unsigned kills, daemons, terms, stops, hangs;
 	int64_t kill_at, daemon_at, continue_at[HARM_SLOTS];
+	int64_t spared_until; /* the daemon */
+	int away;	      /* whose slot; -1: nobody's. It stays alive */
 	struct {
 		pid_t pid;
 		int64_t until;

@@ -353,7 +353,7 @@ int main(int argc, char **argv)
 	const char *patience = getenv("CHAOS_PATIENCE_MS");
 	board->patience_ms = patience ? atoi(patience) : PATIENCE_MS;
 	storm.random = seed;
-	storm.harm = (struct harm){.processes = WORKERS + TAKERS, .random = ~seed};
+	storm.harm = (struct harm){.processes = WORKERS + TAKERS, .random = ~seed, .away = -1};
 	keeper_init("lib/ttylockd");
 	start_all();
 	rage(seconds, kills);
