@@ -43,7 +43,13 @@ static int header_fill(struct header *h, const struct ledger_limits *limits)
 
 	*h = (struct header){.version = VERSION};
 	memcpy(h->magic, MAGIC, sizeof(h->magic));
-	if (sd_id128_get_boot(&h->boot) < 0 || stat("/proc/self/ns/pid", &namespace) < 0)
+	int rc = sd_id128_get_boot(&h->boot);
+	/* The service has no /proc/sys; what it keeps goes with the boot. */
+	if (rc == -ENOENT)
+		h->boot = SD_ID128_NULL;
+	else if (rc < 0)
+		return -EIO;
+	if (stat("/proc/self/ns/pid", &namespace) < 0)
 		return -EIO;
 	h->pid_namespace = namespace.st_ino;
 	for (int i = 0; i < LEDGER_ARRAYS; i++) {
@@ -81,7 +87,9 @@ static int header_check(const struct header *h, size_t size)
 	int rc = header_fill(&ours, &none);
 	if (rc < 0)
 		return rc;
-	if (!sd_id128_equal(h->boot, ours.boot) || h->pid_namespace != ours.pid_namespace)
+	bool known = !sd_id128_is_null(h->boot) && !sd_id128_is_null(ours.boot);
+	if ((known && !sd_id128_equal(h->boot, ours.boot)) ||
+	    h->pid_namespace != ours.pid_namespace)
 		return -ESTALE;
 	for (int i = 0; i < arrays_of(h); i++) {
 		const struct extent *x = &h->array[i];
