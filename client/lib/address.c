@@ -86,12 +86,12 @@ static bool has_record(const char *path)
 	return slash && access(ledger, F_OK) == 0;
 }
 
-bool addresses_are_stopped(const struct addresses *a)
+bool addresses_have_record(const struct addresses *a)
 {
-	const char *last = a->path[a->count - 1];
-
-	return !strcmp(last, ADDRESS_SYSTEM) || has_record(last) ||
-	       (a->count > 1 && has_record(ADDRESS_SYSTEM));
+	for (size_t i = 0; i < a->count; i++)
+		if (has_record(a->path[i]))
+			return true;
+	return false;
 }
 
 bool address_trusts(uid_t listener)

@@ -35,10 +35,10 @@ int address_own(char out[ADDRESS_MAX]);
 /* Whether a daemon of that user may tell us whose turn it is. */
 bool address_trusts(uid_t listener);
 
-/* Where none of them answers: whether that is because a service was stopped, the
- * system's or a user manager's, to which somebody is known. A daemon in its place
- * would know nothing of those. */
-bool addresses_are_stopped(const struct addresses *a);
+/* Where none of them answers: whether a service was stopped, the system's or a user
+ * manager's, to which somebody is known. A daemon in its place would know nothing of
+ * those. */
+bool addresses_have_record(const struct addresses *a);
 
 /* Makes the directory of a user's socket where it is missing, and checks that
  * it is a directory of ours that nobody else can write to. 0; -EACCES: it is

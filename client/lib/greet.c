@@ -73,6 +73,8 @@ int greet_any(struct channel *c, const struct addresses *a, unsigned flags, stru
 			r = launch_daemon(a, deadline);
 			if (r == 0)
 				r = -EAGAIN;
+		} else if (r == -ENOENT && addresses_have_record(a)) {
+			r = -EHOSTDOWN;
 		}
 		if (r != -EAGAIN)
 			return r;

@@ -67,7 +67,7 @@ const char *open_error(int error)
 		return "no daemon answers and no ttylockd was found to start: install it beside "
 		       "ttylock, or set TTYLOCK_SOCKET";
 	case -EHOSTDOWN:
-		return "the service ttylockd was stopped while somebody had or wanted a terminal: "
+		return "the service ttylockd is stopped, and it alone knows who has a terminal: "
 		       "systemctl start ttylockd.socket";
 	case -ECHILD:
 		return "ttylockd ended at once: ttylockd.log beside its socket says why";

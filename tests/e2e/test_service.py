@@ -316,8 +316,10 @@ def stopped_altogether_while_people_sit_in_gdb(stage):
     root = stage.run("sh", "-c", "read line; exec $0 exec -n -- true", TTYLOCK)
     until(lambda: stage.named("sh"), "root's tree")
     sh(f"systemctl stop {SOCKET_UNIT} {UNIT}")
-    assert os.listdir("/run/ttylock/daemon") == ["ledger"]
-    stopped = r"the service ttylockd was stopped while [^\r\n]*: systemctl start ttylockd\.socket\r\n"
+    assert os.listdir("/run/ttylock/daemon") == ["ledger"], os.listdir("/run/ttylock/daemon")
+    stopped = r"the service ttylockd is stopped, [^\r\n]*: systemctl start ttylockd\.socket\r*\n"
+    status = stage.ttylock("status")
+    assert status.returncode == 125 and re.fullmatch("ttylock: (status: )?" + stopped, status.stderr), status
     other = run_as(stage, ALICE, TTYLOCK, "run", "--", f"{OPT}/crash", "segv")
     assert other.finish() == 139
     assert re.fullmatch("ttylock: running without crash handling: " + stopped, other.shown), other.shown
