@@ -18,7 +18,7 @@
  * A daemon that dies is followed by another: the library connects to it, and
  * requests go on as if nothing had been. That is done in its calls, and by
  * ttylock_dispatch() when ttylock_fd() is readable; no thread is made for it. Only
- * when no daemon answers for ten seconds are they lost.
+ * when no daemon answers for ten seconds of trying are they lost.
  */
 #ifndef TTYLOCK_H
 #define TTYLOCK_H

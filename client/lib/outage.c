@@ -10,8 +10,8 @@
 #define AGAIN_MS   2000 /* and when once more */
 #define STARTED_MS 10	/* how soon a daemon that was started may answer */
 #define ABSENT	   2
-/* No more of the time between two tries counts: it may have been stopped. */
-#define GAP_MAX (OUTAGE_MS / (OUTAGE_TRIES - 1))
+/* No more of the time between two tries counts. */
+#define GAP_MAX (2 * DELAY_MAX)
 
 static bool is_absence(int error)
 {
@@ -70,7 +70,7 @@ bool outage_failed(struct outage *o, int64_t now, int error, uint32_t chance)
 	o->next = now + (error == -EAGAIN ? chance % FULL_MS + 1 : delay(o->tries, chance));
 	if (o->hangups >= OUTAGE_HANGUPS)
 		return false;
-	return o->tries < OUTAGE_TRIES || o->spent < OUTAGE_MS;
+	return o->spent < OUTAGE_MS;
 }
 
 bool outage_launches(struct outage *o, int64_t now)

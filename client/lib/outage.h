@@ -9,10 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* So long, and so often, nobody answered: no daemon comes back. Where it does not try,
- * time hardly passes. */
-#define OUTAGE_MS    10000
-#define OUTAGE_TRIES 5
+/* So long nobody answered: no daemon comes back. While it does not try (it is stopped, or
+ * seldom in the library), time hardly passes. */
+#define OUTAGE_MS 10000
 /* So many let us in and hung up: daemons that died one after the other, or one that
  * will not have us. */
 #define OUTAGE_HANGUPS 60

@@ -72,7 +72,7 @@ def churn_with_deaths(stage, program, env=None):
                     timeout=LIMIT, env=env)
     until(lambda: stage.requests()[0], "they have begun")
     kills = 0
-    while t.isalive() and kills < 8:  # clients give up after ten seconds without a welcome
+    while t.isalive() and kills < 8:  # for the time that it takes
         daemon = stage.daemon_pid()
         os.kill(daemon, signal.SIGKILL)
         until(lambda gone=daemon: not is_alive(gone), "its end")
