@@ -56,8 +56,8 @@ static struct {
 	int64_t drained_max;
 } storm;
 
-/* For a sanitizer, if there is one: a status of its own, and a process with threads that
- * forks is no mistake. */
+/* For a sanitizer, if there is one: a status of its own; that a process with threads forks,
+ * and that its child ends without them, is no mistake. */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
 
@@ -68,7 +68,7 @@ const char *__asan_default_options(void)
 
 const char *__tsan_default_options(void)
 {
-	return "exitcode=66:halt_on_error=1:die_after_fork=0";
+	return "exitcode=66:halt_on_error=1:die_after_fork=0:report_thread_leaks=0";
 }
 
 /* --- processes -------------------------------------------------------------------- */
