@@ -99,8 +99,11 @@ int inbox_receive(struct inbox *in, int sock, struct caller *c)
 	};
 	ssize_t n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
+	/* Where the kernel has no memory now, it may soon. */
 	if (n < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOMEM
+			   ? 0
+			   : -errno;
 	if (n == 0)
 		return -EPIPE;
 	if (!descriptors_take(in, c, &m))

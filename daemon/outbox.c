@@ -42,7 +42,8 @@ void outbox_added(struct outbox *o, size_t size)
 	o->end += size;
 }
 
-/* How many bytes the socket took, 0 when it takes none now, or -errno. */
+/* How many bytes the socket took, 0 when it takes none now, or the kernel has no memory
+ * for them, or -errno. */
 static ssize_t send_some(int sock, const uint8_t *bytes, size_t size)
 {
 	for (;;) {
@@ -51,7 +52,10 @@ static ssize_t send_some(int sock, const uint8_t *bytes, size_t size)
 		if (n >= 0)
 			return n;
 		if (errno != EINTR)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+			return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ||
+				       errno == ENOMEM
+				   ? 0
+				   : -errno;
 	}
 }
 

@@ -56,11 +56,9 @@ static void event_drop(struct event **e)
  * peer's, else soon. */
 static void peer_gone(struct peer *p, const char *why)
 {
-	static const struct timeval at_once = {0, 0};
-
 	if (p->caller.gone)
 		return;
-	event_add(&p->set->reap, &at_once);
+	event_active(&p->set->reap, EV_TIMEOUT, 1);
 	log_debug("pid %d (%s), uid %u: %s", (int)p->caller.cred.pid, p->caller.cred.comm,
 	    (unsigned)p->caller.cred.uid, why);
 	p->caller.gone = true;
@@ -267,8 +265,9 @@ static void on_turn(struct turn *turn)
 
 	peer_process(p, broker_now());
 	if (!p->caller.gone && !p->paused && !p->turn.waits) {
-		event_add(&p->readable, NULL);
-		if (peer_receive(p))
+		if (event_add(&p->readable, NULL) < 0)
+			peer_await_turn(p); /* then it may be possible */
+		else if (peer_receive(p))
 			peer_process(p, broker_now());
 	}
 	peers_reap(set);

@@ -62,10 +62,21 @@ int event_add(struct event *ev, const struct timeval *timeout)
 
 		ev->ev_timeout =
 		    (struct timeval){(time_t)(due / 1000), (suseconds_t)(due % 1000) * 1000};
+		if (ev->ev_fd < 0)
+			ev->ev_.ev_io.ev_timeout = *timeout; /* of one that persists */
 	}
 	if (pending_find(ev) < 0)
 		pending.list[pending.count++] = ev;
 	return 0;
+}
+
+void event_active(struct event *ev, int what, short calls)
+{
+	static const struct timeval at_once = {0, 0};
+
+	(void)what;
+	(void)calls;
+	event_add(ev, &at_once);
 }
 
 int event_del(struct event *ev)
@@ -131,6 +142,9 @@ bool world_dispatch(int which)
 			continue;
 		if (!(ev->ev_events & EV_PERSIST))
 			event_del(ev);
+		else if (ev->ev_fd < 0)
+			event_add(ev, &(struct timeval){ev->ev_.ev_io.ev_timeout.tv_sec,
+					  ev->ev_.ev_io.ev_timeout.tv_usec});
 		world.told = ev->ev_fd >= SOCKS && ev->ev_fd < PIDFDS ? ev->ev_fd - SOCKS : -1;
 		ev->ev_evcallback.evcb_cb_union.evcb_callback(
 		    ev->ev_fd, ev->ev_events, ev->ev_evcallback.evcb_arg);

@@ -145,7 +145,7 @@ pthread_attr_destroy pthread_attr_setdetachstate pthread_mutex_lock pthread_mute
 pthread_mutex_init pthread_mutex_destroy pthread_once pthread_getspecific pthread_self
 backtrace backtrace_symbols_fd dprintf puts fwrite vfprintf fputs
 event_assign event_initialized explicit_bzero event_base_free event_base_loopbreak event_del event_free event_pending closedir
-__cmsg_nxthdr gnu_dev_major gnu_dev_makedev gnu_dev_minor
+event_active __cmsg_nxthdr gnu_dev_major gnu_dev_makedev gnu_dev_minor
 """.split())
 
 # What the raw system calls fail with.

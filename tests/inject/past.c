@@ -13,6 +13,9 @@
 #include "daemon/policy.h"
 #include "twist.h"
 
+/* How long who is away is waited for, and some. */
+#define GRACE_MS 15000
+
 static struct past {
 	int as_it_was, other; /* memfds */
 	uint64_t terminals[PAST_TERMINALS];
@@ -277,8 +280,13 @@ void play_past(struct players *all, pid_t daemon)
 	struct player *waiter = come_back(all, past->waiter, ttylock_State_STATE_QUEUED);
 	player_lock(stranger, 51, 1, NULL);
 	players_sync(all);
-	if (!holder || !waiter)
-		return;
-	player_release(holder, 0);
-	until_granted(all, waiter);
+	if (holder && waiter) {
+		player_release(holder, 0);
+		until_granted(all, waiter);
+	}
+	/* Whatever else came of it, nobody is waited for any more. */
+	twist_skip(GRACE_MS);
+	players_sync(all);
+	twist_skip(GRACE_MS);
+	players_sync(all);
 }
