@@ -11,6 +11,11 @@ _Static_assert(ttylock_Envelope_size <= FRAME_BODY_MAX, "every message fits into
 /* Tag and length of the one field of an Envelope. */
 #define FIELD_HEAD_MAX 8
 
+/* What a message takes in an Envelope, by its kind. */
+#define MEMBER(body, name, path)			 ((ttylock_Envelope *)0)->path
+#define SIZE_OF_KIND(a, atype, htype, ltype, field, tag) [tag - 1] = sizeof(MEMBER field),
+static const uint16_t kind_sizes[] = {ttylock_Envelope_FIELDLIST(SIZE_OF_KIND, )};
+
 /* What kind of message a field of the Envelope is; NULL: none. They are all messages
  * and numbered from 1 without a gap, so it is found by its number. nanopb itself would
  * walk along all of them, and measure each message before it writes it. */
@@ -72,7 +77,7 @@ static bool body_decode(const uint8_t *buf, size_t len, ttylock_Envelope *e)
 	if (kind && pb_decode_varint32(&in, &size) && size == in.bytes_left) {
 		e->which_body = (pb_size_t)tag;
 		/* What nanopb would set field by field, for all of ours are zero. */
-		memset(&e->body, 0, sizeof(e->body));
+		memset(&e->body, 0, kind_sizes[tag - 1]);
 		return pb_decode_ex(&in, kind, &e->body, PB_DECODE_NOINIT);
 	}
 	in = pb_istream_from_buffer(buf, len);
