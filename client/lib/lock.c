@@ -9,7 +9,6 @@
 
 #include "deadline.h"
 #include "export.h"
-#include "inherit.h"
 #include "process.h"
 #include "sigint.h"
 #include "sync_point.h"
@@ -31,7 +30,8 @@ static void copy_text(char *out, size_t size, const char *text)
 	out[n] = '\0';
 }
 
-static int fill_wish(ttylock_LockRequest *m, const struct ttylock_wish *wish)
+static int fill_wish(
+    const struct ttylock *t, ttylock_LockRequest *m, const struct ttylock_wish *wish)
 {
 	m->has_task = true;
 	if (wish->task_name) {
@@ -49,7 +49,8 @@ static int fill_wish(ttylock_LockRequest *m, const struct ttylock_wish *wish)
 		copy_text(m->text, sizeof(m->text), wish->text);
 	m->subject_pid = wish->subject;
 	m->nonblock = wish->nonblock;
-	m->under.size = (pb_size_t)inherit_token(m->under.bytes);
+	m->under.size = (pb_size_t)t->under_size;
+	memcpy(m->under.bytes, t->under, t->under_size);
 	return 0;
 }
 
@@ -60,7 +61,7 @@ static int ask(struct ttylock *t, const struct ttylock_wish *wish, int news, uin
 	if (t->terminal < 0)
 		return -ENOTTY;
 	m.terminal = (uint32_t)t->terminal;
-	int r = fill_wish(&m, wish);
+	int r = fill_wish(t, &m, wish);
 	if (r < 0 || !wish->shield)
 		return r < 0 ? r : link_request(t->link, &m, t, news, idp);
 	/* Up before the request leaves. */

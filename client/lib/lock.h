@@ -2,6 +2,7 @@
 #ifndef TTYLOCK_LOCK_H
 #define TTYLOCK_LOCK_H
 
+#include "inherit.h"
 #include "link.h"
 #include "ttylock.h"
 
@@ -9,9 +10,11 @@ struct taken;
 
 struct ttylock {
 	struct link *link;
-	int tty;	      /* a descriptor of the terminal, -1: none */
-	int line;	      /* another one for the hook, which does not wait there; -1: none */
-	int terminal;	      /* its number on the link, -1: none */
+	int tty;      /* a descriptor of the terminal, -1: none */
+	int line;     /* another one for the hook, which does not wait there; -1: none */
+	int terminal; /* its number on the link, -1: none */
+	uint8_t under[INHERIT_TOKEN]; /* what we were started under; of under_size, or 0 */
+	size_t under_size;
 	int wake;	      /* an eventfd for dispatch: somebody else took in the news */
 	int stir;	      /* an eventfd for acquire: look again */
 	pthread_mutex_t lock; /* for these three */

@@ -56,6 +56,7 @@ EXPORT int ttylock_open(struct ttylock **outp, int tty, unsigned flags)
 		return -ENOMEM;
 	t->tty = t->line = t->wake = t->stir = t->poll = t->terminal = -1;
 	pthread_mutex_init(&t->lock, NULL);
+	t->under_size = inherit_token(t->under);
 	int r = set_up(t, tty, flags);
 	if (r < 0) {
 		ttylock_close(t);

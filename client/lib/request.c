@@ -18,10 +18,12 @@ void request_tell(const struct request *r)
 
 struct request *requests_add(struct requests *all)
 {
-	struct request *r = calloc(1, sizeof(*r)), **end = &all->first;
+	struct request *r = all->spare ? all->spare : malloc(sizeof(*r)), **end = &all->first;
 
 	if (!r)
 		return NULL;
+	all->spare = NULL;
+	memset(r, 0, sizeof(*r));
 	r->id = ++all->last_id;
 	r->state = TTYLOCK_QUEUED;
 	r->news = -1;
@@ -56,13 +58,18 @@ static void requests_remove(struct requests *all, struct request *gone)
 	while (*at != gone)
 		at = &(*at)->next;
 	*at = gone->next;
-	free(gone);
+	if (all->spare)
+		free(gone);
+	else
+		all->spare = gone;
 }
 
 void requests_clear(struct requests *all)
 {
 	while (all->first)
 		requests_remove(all, all->first);
+	free(all->spare);
+	all->spare = NULL;
 }
 
 /* One who never reads an answer owes no more than this. */

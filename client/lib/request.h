@@ -31,6 +31,7 @@ struct request {
 /* In the order in which they were made. */
 struct requests {
 	struct request *first;
+	struct request *spare; /* room for the next one, of one that is over; NULL */
 	uint64_t last_id, last_number;
 };
 
