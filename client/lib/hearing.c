@@ -142,52 +142,52 @@ static bool is_settled(const struct link *l, uint64_t id)
 	return !q || q->state != TTYLOCK_QUEUED;
 }
 
-/* Polls wake and two others, unlocked; nudge, if there is one, is taken. 0: look again;
- * else what ends the wait. */
-static int poll_unlocked(struct link *l, int wake, int fd, int nudge, int64_t deadline)
+/* 0: look again; else what ends the wait. */
+static int poll_unlocked(struct link *l, struct pollfd *p, nfds_t n, int64_t deadline)
 {
-	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = wake, .events = POLLIN},
-	    {.fd = nudge, .events = POLLIN}};
-	eventfd_t count;
-
 	pthread_mutex_unlock(&l->lock);
 	SYNC_POINT("acquire.waits");
-	int n = poll(p, 3, deadline_left(deadline));
-	int r = n < 0 ? -errno : n == 0 ? -ETIMEDOUT : p[1].revents ? -EAGAIN : 0;
+	int ready = poll(p, n, deadline_left(deadline));
+	int r = ready < 0 ? -errno : ready == 0 ? -ETIMEDOUT : 0;
 	SYNC_POINT("acquire.granted-not-read");
 	pthread_mutex_lock(&l->lock);
-	if (p[2].revents)
-		eventfd_read(nudge, &count);
 	return r;
 }
 
 /* For all: what comes over the socket; where that is down, until it is time to
  * connect anew. */
-static int lead(struct link *l, int wake, int64_t deadline)
+static int lead(struct link *l, int64_t deadline)
 {
+	struct pollfd p[] = {{.fd = l->down ? -1 : l->channel.fd, .events = POLLIN},
+	    {.fd = l->stir, .events = POLLIN}};
 	int64_t until = link_mend_before(l, deadline);
+	eventfd_t count;
 
-	int r = poll_unlocked(l, wake, l->down ? -1 : l->channel.fd, l->nudge, until);
+	int r = poll_unlocked(l, p, 2, until);
+	if (p[1].revents && eventfd_read(l->stir, &count) == 0 && count % LINK_NUDGE) {
+		__atomic_add_fetch(&l->stirs, 1, __ATOMIC_RELEASE);
+		requests_wake_all(&l->requests);
+	}
 	return r == -ETIMEDOUT && until != deadline ? 0 : r;
 }
 
 /* Another thread polls the socket: wait to be told. */
-static int follow(struct link *l, uint64_t id, int wake, int64_t deadline)
+static int follow(struct link *l, uint64_t id, int64_t deadline)
 {
-	int news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct pollfd p = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = POLLIN};
 
-	if (news < 0)
+	if (p.fd < 0)
 		return -errno;
 	struct request *q = requests_find(&l->requests, id);
-	q->news = news;
+	q->news = p.fd;
 	q->follows = true;
-	int r = poll_unlocked(l, wake, news, -1, deadline);
+	int r = poll_unlocked(l, &p, 1, deadline);
 	q = requests_find(&l->requests, id);
 	if (q) {
 		q->news = -1;
 		q->follows = false;
 	}
-	close(news);
+	close(p.fd);
 	return r;
 }
 
@@ -197,7 +197,7 @@ static bool may_poll_at_once(const struct link *l)
 	return link_is_alive(l) && !l->down && l->channel.len == 0;
 }
 
-int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
+int link_wait(struct link *l, uint64_t id, unsigned stirs, int64_t deadline)
 {
 	bool leader = false, fresh = true;
 	int r = 0;
@@ -206,8 +206,12 @@ int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
 		return -ECONNRESET;
 	pthread_mutex_lock(&l->lock);
 	while (!is_settled(l, id) && r == 0) {
+		if (link_stirs(l) != stirs) {
+			r = -EAGAIN;
+			continue;
+		}
 		if (!leader && l->led) {
-			r = follow(l, id, wake, deadline);
+			r = follow(l, id, deadline);
 			continue;
 		}
 		leader = l->led = true;
@@ -215,7 +219,7 @@ int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline)
 		bool heard = !(fresh && may_poll_at_once(l)) && link_hear(l) > 0;
 		fresh = false;
 		if (!heard && !is_settled(l, id))
-			r = lead(l, wake, deadline);
+			r = lead(l, deadline);
 	}
 	if (leader) {
 		SYNC_POINT("link.lead-passing");
@@ -245,8 +249,9 @@ void link_confirm(struct link *l, uint64_t id, int64_t deadline)
 		return;
 	pthread_mutex_lock(&l->lock);
 	while (is_doubtful(l, id) && deadline_left(deadline)) {
-		int64_t until = link_mend_before(l, deadline);
-		poll_unlocked(l, -1, l->down ? -1 : l->channel.fd, -1, until);
+		struct pollfd p = {.fd = l->down ? -1 : l->channel.fd, .events = POLLIN};
+
+		poll_unlocked(l, &p, 1, link_mend_before(l, deadline));
 	}
 	link_tell(l, NULL); /* what came may have been for the one who polls */
 	pthread_mutex_unlock(&l->lock);

@@ -29,7 +29,18 @@ void link_tell(struct link *l, const struct request *q)
 	if (q)
 		request_tell(q);
 	if (l->led)
-		eventfd_write(l->nudge, 1);
+		eventfd_write(l->stir, LINK_NUDGE);
+}
+
+void link_stir(struct link *l)
+{
+	if (l->owner == process_id())
+		eventfd_write(l->stir, 1);
+}
+
+unsigned link_stirs(const struct link *l)
+{
+	return __atomic_load_n(&l->stirs, __ATOMIC_ACQUIRE);
 }
 
 /* A signal does not keep it from being sent. */

@@ -52,8 +52,9 @@ struct link {
 	bool launching; /* a thread does */
 	struct outage outage;
 	struct pollable pollable;
-	bool led;  /* a thread polls the socket */
-	int nudge; /* an eventfd: that thread should look again */
+	bool led;	/* a thread polls the socket, and this: */
+	int stir;	/* an eventfd; see link_stir() */
+	unsigned stirs; /* atomic: how often all were stirred */
 	struct {
 		unsigned users, device;
 		int tty; /* a descriptor of our own, for the daemon that comes next */
@@ -122,8 +123,12 @@ int link_drain(struct link *l);
 void link_confirm(struct link *l, uint64_t id, int64_t deadline);
 
 /* Waits until the request is no longer queued (0), the deadline (-ETIMEDOUT),
- * a signal handler has run (-EINTR), or the eventfd wake is readable (-EAGAIN). */
-int link_wait(struct link *l, uint64_t id, int wake, int64_t deadline);
+ * a signal handler has run (-EINTR), or all were stirred since stirs was got (-EAGAIN). */
+int link_wait(struct link *l, uint64_t id, unsigned stirs, int64_t deadline);
+/* To be got before looking at whatever somebody stirs for: then nothing is missed. */
+unsigned link_stirs(const struct link *l);
+/* All who wait look around; as does a 1 that is written to l->stir. Async-signal-safe. */
+void link_stir(struct link *l);
 
 /* Waits until wake is readable or link_drain() has something to do. 0;
  * -ETIMEDOUT, -EINTR. */

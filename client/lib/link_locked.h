@@ -4,6 +4,10 @@
 
 #include "link.h"
 
+/* What is added to l->stir for the thread that polls it alone: that is more than all
+ * who are to be stirred can add. */
+#define LINK_NUDGE (UINT64_C(1) << 32)
+
 /* Whoever waits for one of its requests looks again. q may be NULL. */
 void link_tell(struct link *l, const struct request *q);
 

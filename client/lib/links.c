@@ -43,8 +43,8 @@ static void after_fork_parent(void)
 
 static void close_descriptors(struct link *l)
 {
-	if (l->nudge >= 0)
-		close(l->nudge);
+	if (l->stir >= 0)
+		close(l->stir);
 	pollable_close(&l->pollable);
 	for (int i = 0; i < LINK_TERMINALS; i++)
 		if (l->terminals[i].tty >= 0)
@@ -140,8 +140,8 @@ static struct link *link_new(void)
 	l->pollable = POLLABLE_INIT;
 	for (int i = 0; i < LINK_TERMINALS; i++)
 		l->terminals[i].tty = -1;
-	l->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->nudge >= 0)
+	l->stir = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->stir >= 0)
 		return l;
 	free(l);
 	return NULL;

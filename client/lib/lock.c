@@ -69,7 +69,7 @@ static int ask(struct ttylock *t, const struct ttylock_wish *wish, int news, uin
 		return -ECONNRESET;
 	struct shield *s;
 	struct ttylock_status status;
-	r = sigint_shield(t, wish, news < 0 ? t->stir : news, &s);
+	r = sigint_shield(t, wish, news < 0 ? t->link->stir : news, &s);
 	if (r < 0)
 		return r;
 	r = link_request(t->link, &m, t, news, idp);
@@ -138,17 +138,19 @@ static void look_after_shields(struct ttylock *t)
 /* One look at a request that waits: 1: again. */
 static int wait_once(struct ttylock *t, bool shield, uint64_t id, int64_t deadline)
 {
-	unsigned kept_back = sigint_kept_back();
+	unsigned kept_back = sigint_kept_back(), stirs = link_stirs(t->link);
 
-	/* Asked of the flag, for what stirs is taken by whoever is first. */
+	/* Asked of the flags, for who is stirred is not told what for. */
 	if (__atomic_exchange_n(&t->interrupted, 0, __ATOMIC_SEQ_CST))
 		return -EINTR;
-	int r = link_wait(t->link, id, t->stir, deadline);
+	if (shield && sigint_is_cancelled(t, id))
+		return -ECANCELED;
+	SYNC_POINT("acquire.looked");
+	int r = link_wait(t->link, id, stirs, deadline);
 	SYNC_POINT("acquire.heard");
 	if (r == -EINTR && shield && sigint_kept_back() != kept_back)
 		r = 0;
 	if (r == -EAGAIN) {
-		take(t->stir);
 		look_after_shields(t); /* also of other threads' requests */
 		r = 0;
 	}
@@ -183,7 +185,7 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 
 	__atomic_store_n(&t->interrupted, 1, __ATOMIC_SEQ_CST);
 	SYNC_POINT("interrupt.half");
-	eventfd_write(t->stir, 1);
+	link_stir(t->link);
 	errno = error;
 }
 

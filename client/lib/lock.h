@@ -16,7 +16,6 @@ struct ttylock {
 	uint8_t under[INHERIT_TOKEN]; /* what we were started under; of under_size, or 0 */
 	size_t under_size;
 	int wake;	      /* an eventfd for dispatch: somebody else took in the news */
-	int stir;	      /* an eventfd for acquire: look again */
 	pthread_mutex_t lock; /* for these three */
 	int poll;	      /* an epoll descriptor of socket and wake; -1 until asked for */
 	struct taken *taken;  /* how the terminal was before we took it; NULL */

@@ -41,8 +41,7 @@ static int set_up(struct ttylock *t, int tty, unsigned flags)
 			return t->tty;
 	}
 	t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	t->stir = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (t->wake < 0 || t->stir < 0)
+	if (t->wake < 0)
 		return -errno;
 	int r = link_get(&t->link, flags);
 	return r < 0 || t->tty < 0 ? r : introduce_terminal(t);
@@ -54,7 +53,7 @@ EXPORT int ttylock_open(struct ttylock **outp, int tty, unsigned flags)
 
 	if (!t)
 		return -ENOMEM;
-	t->tty = t->line = t->wake = t->stir = t->poll = t->terminal = -1;
+	t->tty = t->line = t->wake = t->poll = t->terminal = -1;
 	pthread_mutex_init(&t->lock, NULL);
 	t->under_size = inherit_token(t->under);
 	int r = set_up(t, tty, flags);
@@ -96,8 +95,6 @@ EXPORT void ttylock_close(struct ttylock *t)
 		close(t->line);
 	if (t->wake >= 0)
 		close(t->wake);
-	if (t->stir >= 0)
-		close(t->stir);
 	if (t->poll >= 0)
 		close(t->poll);
 	free(t);

@@ -263,6 +263,13 @@ void requests_wake_one(const struct requests *all)
 	}
 }
 
+void requests_wake_all(const struct requests *all)
+{
+	for (const struct request *r = all->first; r; r = r->next)
+		if (r->follows)
+			request_tell(r);
+}
+
 void requests_lose(struct requests *all)
 {
 	for (struct request *r = all->first; r; r = r->next) {

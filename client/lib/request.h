@@ -62,6 +62,8 @@ enum request_turn requests_update(
 void requests_refuse(struct requests *all, const ttylock_Error *error);
 /* Tells one of those who follow to look for itself. */
 void requests_wake_one(const struct requests *all);
+/* Tells all of them. */
+void requests_wake_all(const struct requests *all);
 /* All of them are lost: the daemon is gone for good. */
 void requests_lose(struct requests *all);
 

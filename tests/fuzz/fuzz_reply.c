@@ -183,7 +183,7 @@ static struct link link_;
 static void link_begin(void)
 {
 	link_ = (struct link){.owner = getpid(),
-	    .nudge = -1,
+	    .stir = -1,
 	    .channel.fd = FD,
 	    .welcomed = true,
 	    .users = 1,
@@ -264,7 +264,7 @@ static void list_hears(const uint8_t *data, size_t size, size_t piece, bool hang
 	struct ttylock t = {.link = &link_};
 
 	daemon_says(data, size, piece, hangs_up);
-	link_ = (struct link){.owner = getpid(), .socket = "/s", .nudge = -1};
+	link_ = (struct link){.owner = getpid(), .socket = "/s", .stir = -1};
 	int r = ttylock_list(&t, 1000, entry_check, NULL);
 	check(r <= 0);
 }

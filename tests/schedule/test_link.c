@@ -10,6 +10,7 @@
 /* --- who plays ------------------------------------------------------------- */
 
 static struct ttylock *common; /* a handle that several of them use */
+static struct ttylock *other;  /* C's, on the same connection */
 static uint64_t request;       /* atomic: A's with it */
 
 static bool open_common(void *context)
@@ -56,6 +57,17 @@ static int A_keeps_it(void *context)
 	return 0;
 }
 
+static int E_takes_a_turn(void *context)
+{
+	struct ttylock_wish wish = {.task_name = "E"};
+	uint64_t id;
+
+	(void)context;
+	ACTOR_EXPECT(ttylock_acquire(common, &wish, -1, &id) == 0);
+	ACTOR_EXPECT(ttylock_release(common, id) == 0);
+	return 0;
+}
+
 static int A_is_interrupted(void *context)
 {
 	(void)context;
@@ -82,6 +94,25 @@ static int interrupt(void *context)
 {
 	(void)context;
 	ttylock_interrupt(common);
+	return 0;
+}
+
+static int C_is_interrupted(void *context)
+{
+	struct ttylock_wish wish = {.task_name = "C"};
+	uint64_t id;
+
+	(void)context;
+	ACTOR_EXPECT(ttylock_open(&other, stage_terminal(), 0) == 0);
+	ACTOR_EXPECT(ttylock_acquire(other, &wish, -1, &id) == -EINTR);
+	ttylock_close(other);
+	return 0;
+}
+
+static int interrupt_other(void *context)
+{
+	(void)context;
+	ttylock_interrupt(other);
 	return 0;
 }
 
@@ -280,6 +311,51 @@ static const struct schedule interrupted_by_halves = {
     .after = close_common,
 };
 
+/* Only the one who reads for all is stirred, and tells the others. */
+static const struct schedule follower_is_interrupted = {
+    .title = "C, with a handle of its own, is interrupted while A reads for it and for E",
+    .actors = {{"A", THREAD, .run = A_keeps_it}, {"E", THREAD, .run = E_takes_a_turn},
+	{"C", THREAD, .run = C_is_interrupted}, {"I", THREAD, .run = interrupt_other},
+	{"B", PROCESS, .run = B_takes_a_turn}},
+    .steps =
+	{
+	    {"B", UNTIL, "turn.held"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"E", UNTIL, "acquire.waits"},
+	    {"C", UNTIL, "acquire.waits"},
+	    {"I", FINISH},
+	    {"A", UNTIL, "acquire.granted-not-read"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"C", FINISH},
+	    {"B", FINISH},
+	    {"A", FINISH},
+	    {"E", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
+static const struct schedule interrupted_unheard = {
+    .title = "A is stirred for C, which has looked and does not wait yet",
+    .actors = {{"A", THREAD, .run = A_keeps_it}, {"C", THREAD, .run = C_is_interrupted},
+	{"I", THREAD, .run = interrupt_other}, {"B", PROCESS, .run = B_takes_a_turn}},
+    .steps =
+	{
+	    {"B", UNTIL, "turn.held"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"C", UNTIL, "acquire.looked"},
+	    {"I", FINISH},
+	    {"A", UNTIL, "acquire.granted-not-read"},
+	    {"A", UNTIL, "acquire.waits"},
+	    {"A", GO},
+	    {"C", FINISH},
+	    {"B", FINISH},
+	    {"A", FINISH},
+	},
+    .before = open_common,
+    .after = close_common,
+};
+
 /* --- released from both sides ---------------------------------------------- */
 
 static const struct schedule release_crosses_force = {
@@ -311,6 +387,8 @@ int main(void)
 	    SCHEDULE(leader_leaves_unseen),
 	    SCHEDULE(dispatched_by_another),
 	    SCHEDULE(interrupted_by_halves),
+	    SCHEDULE(follower_is_interrupted),
+	    SCHEDULE(interrupted_unheard),
 	    SCHEDULE(release_crosses_force),
 	};
 
