@@ -14,6 +14,8 @@
 #include "sweep.h"
 #include "twist.h"
 
+enum { SETTLED_MS = 100 };
+
 static const struct scene *played[SCENES_MAX];
 static int descriptors; /* of an idle daemon, in this scene */
 
@@ -42,6 +44,20 @@ static const char *afterwards(void)
 			return NULL;
 	}
 	return fault;
+}
+
+/* Of one who has had the time to close what it was asked to. */
+static int descriptors_settled(pid_t daemon)
+{
+	int least = stage_descriptors(daemon);
+
+	for (int i = 0; i < SETTLED_MS; i++) {
+		int n = stage_descriptors(daemon);
+
+		least = n < least ? n : least;
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	return least;
 }
 
 static const char *settles(pid_t daemon)
@@ -93,7 +109,7 @@ static const char *act(const struct scene *s, pid_t daemon, bool base)
 		return !fault && !goes_out(daemon) ? "it goes on" : fault;
 	fault = fault ? fault : afterwards();
 	if (base)
-		descriptors = stage_descriptors(daemon);
+		descriptors = descriptors_settled(daemon);
 	fault = fault ? fault : settles(daemon);
 	return fault ? fault : stage_is_over(daemon, 0) ? "it has ended" : NULL;
 }

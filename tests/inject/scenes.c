@@ -133,7 +133,7 @@ static void before_directory(void)
 
 const struct scene scenes[SCENES_MAX] = {
     {.name = "clients", .play = play_all},
-    {.name = "slow", .is_slow = true, .before = before_user, .play = play_slow},
+    {.name = "slow", .is_variant = true, .is_slow = true, .before = before_user, .play = play_slow},
     {.name = "alias", .before = before_alias, .play = play_alias},
     {.name = "relative",
 	.options = {"--socket", "s"},
