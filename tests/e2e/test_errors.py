@@ -371,9 +371,7 @@ def garbage_at_the_real_daemon(stage):
 def fifty_clients_start_one_daemon(stage):
     terminal = stage.spawn("sleep", "1000")  # keeps a terminal for all of them
     script = f"echo $$ >>{stage.path('served')}; sleep 0.01"
-    env = {**stage.env, "TTYLOCK_TTY": os.ttyname(terminal.child_fd)
-           if os.isatty(terminal.child_fd) and os.ttyname(terminal.child_fd) != "/dev/ptmx"
-           else os.readlink(f"/proc/{terminal.pid}/fd/0")}
+    env = {**stage.env, "TTYLOCK_TTY": os.readlink(f"/proc/{terminal.pid}/fd/0")}
     clients = [subprocess.Popen([TTYLOCK, "exec", "--", "sh", "-c", script], env=env,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, start_new_session=True)
