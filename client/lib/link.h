@@ -51,6 +51,7 @@ struct link {
 	struct addresses where;
 	bool launching; /* a thread does */
 	struct outage outage;
+	struct timespec made; /* in an outage: when the socket was, that was there last */
 	struct pollable pollable;
 	bool led;	/* a thread polls the socket, and this: */
 	int stir;	/* an eventfd; see link_stir() */

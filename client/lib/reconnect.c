@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "deadline.h"
 #include "launch.h"
@@ -160,6 +161,7 @@ void link_break(struct link *l)
 	if (l->down)
 		return;
 	set_down(l);
+	l->made = (struct timespec){0};
 	link_hear_last(l);
 	SYNC_POINT("link.broken");
 	if (l->welcomed)
@@ -207,10 +209,26 @@ static void launch(struct link *l)
 	l->launching = false;
 }
 
+/* Since the last look a daemon has been there and has gone: each makes the socket anew. */
+static bool was_served(struct link *l)
+{
+	struct timespec last = l->made;
+	struct stat st;
+
+	if (stat(l->socket, &st) < 0)
+		return false;
+	l->made = st.st_ctim;
+	return last.tv_sec && (last.tv_sec != l->made.tv_sec || last.tv_nsec != l->made.tv_nsec);
+}
+
 static void fail(struct link *l, int error)
 {
 	int64_t now = clock_ms();
 
+	/* As good as one that let us in and died: somebody sees to it that there are
+	 * daemons. */
+	if (was_served(l))
+		error = -ECONNRESET;
 	if (!outage_failed(&l->outage, now, error, chance())) {
 		link_lose(l);
 		return;
