@@ -1,7 +1,6 @@
-"""Fault injection: every call that can fail does, in each way it can.
+"""Fault injection into the client library: every call that can fail does, in each way.
 
-inject.py BUILD daemon: first that calls.py knows all calls, then BUILD/inject/daemon.
-inject.py BUILD library [EVERY [FROM]]: the same for the client library, act by act;
+inject.py BUILD library [EVERY [FROM]]: first that calls.py knows all calls, then act by act;
 only each EVERY-th call from the FROM-th on. What its functions returned is held against
 the manual page.
 
@@ -22,20 +21,6 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 CALLS = [sys.executable, os.path.join(HERE, "calls.py")]
 SHARES = 2
 
-# What only a service manager, another kernel or another process brings about.
-UNREACHED_BY_DAEMON = {
-    "sd_pid_notify_with_fds": "only where a service manager keeps descriptors",
-    "sd_is_socket_unix": "only where a service manager passes a socket",
-    "sd_notifyf": "only with a service manager",
-    "connect": "only where a socket is there already",
-    "access": "only where a debugger is looked for",
-    "getcwd": "only with a path that is not absolute",
-    "memfd_create": "only where a service manager keeps the ledger",
-    "sendto": "only where the log goes to the journal",
-    "setsid": "only with --on-demand",
-    "nanosleep": "only where another daemon is on its way out",
-    "ftruncate": "only where a ledger is made anew or grows",
-}
 UNREACHED_BY_LIBRARY = {
     "client/lib/terminal.c: terminal_path, readlink": "only at a terminal that is no pty",
     "client/crash/stack_dump.c: spawn_dump, syscall": "prctl only where Yama restricts ptrace",
@@ -117,13 +102,9 @@ def calls_source():
 
 # --- all of it ------------------------------------------------------------------------
 
-def play(build, what, every, first):
-    if what == "daemon":
-        program = [f"{ROOT}/{build}/inject/daemon"]
-        plays = [[*program, str(i), str(SHARES)] for i in range(SHARES)]
-    else:
-        plays = [[f"{ROOT}/{build}/inject_library", act, str((first + every * i) % (every * 2)),
-                  str(every * 2)] for act in ACTS for i in range(2)]
+def play(build, every, first):
+    plays = [[f"{ROOT}/{build}/inject_library", act, str((first + every * i) % (every * 2)),
+              str(every * 2)] for act in ACTS for i in range(2)]
     with ThreadPoolExecutor(SHARES) as pool:
         return "".join(pool.map(run, plays))
 
@@ -161,24 +142,21 @@ def report_places(places, seen, unreached, strict):
 
 
 def main():
-    build, what = sys.argv[1:3]
+    build = sys.argv[1]
     every, first = (int(a) for a in [*sys.argv[3:], 1, 0][:2]) if len(sys.argv) > 4 else (1, 0)
-    directories = ["daemon", "proto"] if what == "daemon" else ["client/lib", "client/crash",
-                                                                "proto"]
+    directories = ["client/lib", "client/crash", "proto"]
     objects = objects_of(build, *directories)
     known = subprocess.run([*CALLS, "check", *objects], check=False).returncode == 0
-    output = play(build, what, every, first)
+    output = play(build, every, first)
     wrong = [line for line in output.splitlines() if line.startswith(("not ok", "#", "=="))]
     wrong += check_errors(output)
     print("\n".join(wrong[-200:]))
     if every > 1:
         print(f"each {every}th call, from {first} on")
-    places = places_of(f"{ROOT}/{build}/" + ("inject/daemon" if what == "daemon"
-                                             else "inject_library"), directories)
+    places = places_of(f"{ROOT}/{build}/inject_library", directories)
     seen = Seen(output)
     seen.add_callbacks(places)
-    missed = report_places(places, seen, UNREACHED_BY_DAEMON if what == "daemon"
-                           else UNREACHED_BY_LIBRARY, every == 1 and what == "library")
+    missed = report_places(places, seen, UNREACHED_BY_LIBRARY, every == 1)
     missed *= every == 1
     failed = sum(line.startswith("not ok") for line in wrong) + missed + (not known)
     print(f"{int(not failed)} passed, {failed} failed, 0 skipped")
