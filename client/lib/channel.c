@@ -254,6 +254,7 @@ int channel_send_bytes(
 			sent += (size_t)n;
 			passed = -1;
 		} else if (errno == EAGAIN) {
+			deadline = deadline_fix(deadline);
 			int r = wait_for(c->fd, POLLOUT, deadline);
 			/* Half a frame must be finished: only the deadline ends that. */
 			if (r < 0 && !(r == -EINTR && sent > 0))

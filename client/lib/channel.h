@@ -41,7 +41,7 @@ void channel_move(struct channel *to, struct channel *from);
 
 /* Sends one frame, with the descriptor passed unless it is -1. 0, -ECONNRESET
  * (the other end is gone), -ETIMEDOUT, -EINTR, -EINVAL. A frame is sent whole
- * or the channel is of no more use. */
+ * or the channel is of no more use. The deadline may be DEADLINE_LATER. */
 int channel_send(struct channel *c, const ttylock_Envelope *e, int passed, int64_t deadline);
 /* The same with frames that are encoded already. */
 int channel_send_bytes(

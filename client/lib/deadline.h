@@ -1,4 +1,5 @@
-/* deadline: a moment of CLOCK_MONOTONIC, in milliseconds; -1 is never. */
+/* deadline: a moment of CLOCK_MONOTONIC, in milliseconds; -1 is never. Below that it is
+ * DEADLINE_LATER, where that is told to be fine. */
 #ifndef TTYLOCK_DEADLINE_H
 #define TTYLOCK_DEADLINE_H
 
@@ -16,6 +17,15 @@ static inline int64_t clock_ms(void)
 static inline int64_t deadline_in(int timeout_ms)
 {
 	return timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
+}
+
+/* So many ms from when deadline_fix() is called: whoever need not wait does not look at
+ * the clock. */
+#define DEADLINE_LATER(ms) (-2 - (int64_t)(ms))
+
+static inline int64_t deadline_fix(int64_t deadline)
+{
+	return deadline < -1 ? deadline_in((int)(-2 - deadline)) : deadline;
 }
 
 /* What is left of it, for poll(2): -1 for ever, 0 when it has passed. */

@@ -46,14 +46,13 @@ unsigned link_stirs(const struct link *l)
 /* A signal does not keep it from being sent. */
 int link_send(struct link *l, const ttylock_Envelope *e, int passed)
 {
-	int64_t deadline = deadline_in(SEND_TIMEOUT_MS);
+	int64_t deadline = DEADLINE_LATER(SEND_TIMEOUT_MS);
 	int r;
 
 	if (!link_is_alive(l) || l->down)
 		return -ECONNRESET;
-	do {
-		r = channel_send(&l->channel, e, passed, deadline);
-	} while (r == -EINTR);
+	while ((r = channel_send(&l->channel, e, passed, deadline)) == -EINTR)
+		deadline = deadline_fix(deadline);
 	if (r == 0 || r == -EINVAL || r == -EMSGSIZE)
 		return r;
 	/* Gone, or the system had nothing left for us: the next connection may do. */
@@ -282,7 +281,7 @@ int link_end_request(struct link *l, const void *handle, uint64_t id, int64_t de
 		link_tell(l, q); /* a thread may wait for it */
 		requests_finish(&l->requests, q);
 		if (r == -ECONNRESET && link_is_alive(l))
-			r = await_daemon(l, deadline);
+			r = await_daemon(l, deadline_fix(deadline));
 		link_tidy_terminals(l);
 	}
 	pthread_mutex_unlock(&l->lock);

@@ -92,7 +92,8 @@ int link_request(
 
 /* Forgets a request of the handle, as all below are; while it waits or holds, the
  * daemon is told. Where there is none, this waits for one until the deadline; and
- * tells it whenever it comes. -ENOENT; -ECONNRESET: there is none. */
+ * tells it whenever it comes. The deadline may be DEADLINE_LATER. -ENOENT; -ECONNRESET:
+ * there is none. */
 int link_end_request(struct link *l, const void *handle, uint64_t id, int64_t deadline);
 
 /* Takes a waiting request back but keeps it, as cancelled. */

@@ -194,7 +194,7 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 static int end_request(struct ttylock *t, uint64_t id, int patience_ms)
 {
 	lock_give_terminal(t, id);
-	int r = link_end_request(t->link, t, id, deadline_in(patience_ms));
+	int r = link_end_request(t->link, t, id, DEADLINE_LATER(patience_ms));
 	SYNC_POINT("request.ended-shielded");
 	/* After it: the shield covers the request to its end. */
 	sigint_unshield(t, id);
