@@ -104,21 +104,25 @@ static bool update(struct census *c)
 	return true;
 }
 
-int census_each_of_group(struct census *c, pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg)
+/* To have its stat file written out takes the kernel long; but a security module may
+ * forbid the one and not the other. */
+static bool is_of_group(pid_t pid, pid_t pgrp)
 {
 	struct procfs_stat ps;
+	pid_t group = getpgid(pid);
+
+	return group == pgrp ||
+	       (group < 0 && errno == EPERM && procfs_stat(pid, &ps) == 0 && ps.pgrp == pgrp);
+}
+
+int census_each_of_group(struct census *c, pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg)
+{
 	pid_t self = getpid();
 	int r = update(c) ? 0 : list(c);
 
 	for (size_t i = 0; r == 0 && i < c->count; i++) {
-		pid_t pid = c->pids[i], group = getpgid(pid);
-
-		/* Asked first: to have its stat file written out takes the kernel long. A
-		 * security module may forbid the one and not the other. */
-		if (pid == self || (group != pgrp && !(group < 0 && errno == EPERM)))
-			continue;
-		if (procfs_stat(pid, &ps) == 0 && ps.pgrp == pgrp && ps.state != 'Z')
-			r = fn(pid, arg);
+		if (c->pids[i] != self && is_of_group(c->pids[i], pgrp))
+			r = fn(c->pids[i], arg);
 	}
 	return r;
 }

@@ -19,8 +19,8 @@ struct census {
 	int64_t taken; /* ms */
 };
 
-/* Calls fn for each other process of the group until it returns non-zero, and returns
- * that, else 0. */
+/* Calls fn for each other process of the group, be it a zombie, until it returns non-zero, and
+ * returns that, else 0. */
 int census_each_of_group(struct census *c, pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg);
 
 void census_forget(struct census *c);

@@ -96,12 +96,20 @@ static int is_any(pid_t pid, void *arg)
 	return 1;
 }
 
+static int is_alive(pid_t pid, void *arg)
+{
+	struct procfs_stat ps;
+
+	(void)arg;
+	return procfs_stat(pid, &ps) == 0 && ps.state != 'Z';
+}
+
 /* To the group that had it, or, where that has ended, to one that still lives:
  * the keys must reach somebody. */
 static void return_foreground(int tty, pid_t previous, pid_t home, struct census *c)
 {
 	bool lives =
-	    previous > 0 && previous != home && census_each_of_group(c, previous, is_any, NULL);
+	    previous > 0 && previous != home && census_each_of_group(c, previous, is_alive, NULL);
 
 	if (!lives || foreground_set(tty, previous) < 0)
 		foreground_set(tty, home);
