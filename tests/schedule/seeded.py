@@ -32,8 +32,8 @@ SEEDS = [
     ("a waiter is woken before the state is set", "client/lib/lock.c",
      "\t__atomic_store_n(&t->interrupted, 1, __ATOMIC_SEQ_CST);\n"
      "\tSYNC_POINT(\"interrupt.half\");\n"
-     "\teventfd_write(t->stir, 1);\n",
-     "\teventfd_write(t->stir, 1);\n"
+     "\tlink_stir(t->link);\n",
+     "\tlink_stir(t->link);\n"
      "\tSYNC_POINT(\"interrupt.half\");\n"
      "\t__atomic_store_n(&t->interrupted, 1, __ATOMIC_SEQ_CST);\n",
      "test_link", "interrupted_by_halves"),
