@@ -144,7 +144,7 @@ CHAOS_DEATHS  ?= 1000
 .PHONY: chaos chaos-asan chaos-tsan chaos-seeded chaos-storm
 chaos-storm: $(BUILD)/tests/chaos/storm
 	$(BUILD)/tests/chaos/storm $(CHAOS_SECONDS) $(CHAOS_KILLS) $(CHAOS_SEED)
-chaos: chaos-storm $(BUILD)/tests/chaos/herd all
+chaos: chaos-storm chaos-seeded $(BUILD)/tests/chaos/herd all
 	$(BUILD)/tests/chaos/herd $(CHAOS_CLIENTS) $(CHAOS_DEATHS)
 
 # The storm with the sanitizers: all of it, and all but the daemon, which has no threads

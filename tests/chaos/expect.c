@@ -41,7 +41,6 @@ void expect_ousting(const struct ttylock_status *status, const char *who)
 	if (status->state != TTYLOCK_RELEASED || !order_is_noted(status->id, ORDER_FORCE))
 		board_fail("request %llu: %s has state %d", (unsigned long long)status->id, who,
 		    (int)status->state);
-	order_take_back_cancel(getpid());
 	board_count(BOARD_OUSTED);
 }
 

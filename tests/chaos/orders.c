@@ -68,21 +68,9 @@ void order_note_cancel(pid_t pid)
 	__atomic_fetch_add(&orders->cancels[(unsigned)pid % PIDS], 1, __ATOMIC_SEQ_CST);
 }
 
-static bool take_one(pid_t pid)
-{
-	int *at = &orders->cancels[(unsigned)pid % PIDS];
-	int was = __atomic_load_n(at, __ATOMIC_SEQ_CST);
-
-	while (was > 0)
-		if (__atomic_compare_exchange_n(
-			at, &was, was - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-			return true;
-	return false;
-}
-
 void order_take_back_cancel(pid_t pid)
 {
-	take_one(pid);
+	__atomic_fetch_sub(&orders->cancels[(unsigned)pid % PIDS], 1, __ATOMIC_SEQ_CST);
 }
 
 void order_begin_skip(void)
@@ -103,5 +91,5 @@ uint64_t orders_skips(void)
 bool orders_explain_cancel(uint64_t skips_before)
 {
 	return __atomic_load_n(&orders->skips_begun, __ATOMIC_SEQ_CST) != skips_before ||
-	       take_one(getpid());
+	       __atomic_load_n(&orders->cancels[(unsigned)getpid() % PIDS], __ATOMIC_SEQ_CST) > 0;
 }

@@ -27,7 +27,7 @@ bool order_is_noted(uint64_t id, enum order what);
 void orders_note_stage(void);
 uint64_t orders_stage(void);
 
-/* Of one request of a process. */
+/* Of a request of a process. */
 void order_note_cancel(pid_t pid);
 void order_take_back_cancel(pid_t pid);
 /* Of any that wait meanwhile. */
@@ -36,8 +36,8 @@ void order_end_skip(void);
 
 /* To be asked before a request is made. */
 uint64_t orders_skips(void);
-/* Whether a request of this process that has been cancelled was meant by an order; one
- * order, one request. */
+/* Whether a request of this process that has been cancelled may have been meant by an
+ * order. */
 bool orders_explain_cancel(uint64_t skips_before);
 
 #endif

@@ -89,7 +89,8 @@ static void use(struct worker *w)
 {
 	static const unsigned us[] = {0, 0, 100, 1000, 5000, 20000};
 
-	worker_pause(us[draw(w, sizeof(us) / sizeof(us[0]))]);
+	/* Now and then so long that somebody may lose patience with it. */
+	worker_pause(draw(w, 32) ? us[draw(w, sizeof(us) / sizeof(us[0]))] : 150000);
 }
 
 /* The last look before it is given back: it must have been ours all the time, but for
