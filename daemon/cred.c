@@ -132,7 +132,8 @@ int cred_find(pid_t pid, uint64_t process, struct cred *out)
 
 	c.pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (c.pidfd < 0)
-		return pid > 0 && errno != EINVAL ? -errno : -ESRCH;
+		/* A thread's number now: EINVAL, later kernels say ENOENT. */
+		return pid > 0 && errno != EINVAL && errno != ENOENT ? -errno : -ESRCH;
 	uint64_t key;
 	int rc = process_key(c.pidfd, pid, &key);
 	if (rc == 0 && (key != process || !cred_alive(&c)))

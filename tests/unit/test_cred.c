@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -192,6 +193,41 @@ static void not_a_socket(void **state)
 	assert_string_equal(comm, "?");
 }
 
+static void *thread_tell(void *arg)
+{
+	int *ends = arg;
+	pid_t tid = gettid();
+	char byte;
+
+	assert_int_equal(write(ends[1], &tid, sizeof(tid)), sizeof(tid));
+	/* Until it has been looked for. */
+	while (read(ends[2], &byte, 1) > 0)
+		;
+	return NULL;
+}
+
+/* The number of a process that is dead may be a thread's by now. */
+static void number_of_a_thread_is_no_process(void **state)
+{
+	int told[2], over[2];
+	pthread_t thread;
+	struct cred c;
+	pid_t tid;
+
+	(void)state;
+	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(over), 0);
+	int ends[] = {told[0], told[1], over[0]};
+	assert_int_equal(pthread_create(&thread, NULL, thread_tell, ends), 0);
+	assert_int_equal(read(told[0], &tid, sizeof(tid)), sizeof(tid));
+	assert_int_equal(cred_find(tid, 1, &c), -ESRCH);
+	close(over[1]);
+	pthread_join(thread, NULL);
+	close(over[0]);
+	close(told[0]);
+	close(told[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +237,7 @@ int main(void)
 	    cmocka_unit_test(identity_is_of_the_process),
 	    cmocka_unit_test(overflow_uid_is_denied),
 	    cmocka_unit_test(not_a_socket),
+	    cmocka_unit_test(number_of_a_thread_is_no_process),
 	};
 
 	alarm(30);
