@@ -125,7 +125,7 @@ static const char *play_once(const struct scene *s, bool armed, bool base, bool 
 	const char *fault = *served && s->end != STAGE_YIELDS ? act(s, daemon, base) : NULL;
 	if (scene_is_lied_to())
 		fault = NULL;
-	const char *end = stage_daemon_end(daemon, *served);
+	const char *end = stage_daemon_end(daemon, *served && !loop_fails());
 	return fault ? fault : end;
 }
 

@@ -20,8 +20,10 @@
 #include "inject.h"
 
 int daemon_main(int argc, char **argv);
-const char *__asan_default_options(void);
-const char *__ubsan_default_options(void);
+/* So that the sanitizers' runtime finds them. */
+#define EXPORTED __attribute__((visibility("default")))
+EXPORTED const char *__asan_default_options(void);
+EXPORTED const char *__ubsan_default_options(void);
 
 /* No end of the daemon's own. */
 #define BAD_END "exitcode=99"
@@ -168,6 +170,8 @@ const char *stage_daemon_end(pid_t daemon, bool tell)
 		return "it crashed";
 	if (WEXITSTATUS(status) > 1 && WEXITSTATUS(status) != 64)
 		return "it leaks, or worse (exit status)";
+	if (tell && WEXITSTATUS(status) != 0)
+		return "it ended with an error";
 	return NULL;
 }
 
