@@ -29,10 +29,10 @@ static size_t utf8_decode(const unsigned char *s, size_t len, uint32_t *c)
 	return n;
 }
 
+/* Of what is not a plain character: not C0, DEL or C1. */
 static bool harmless(uint32_t c)
 {
-	return c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && /* C0, DEL, C1 */
-	       !(c >= 0x200e && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) &&
+	return c > 0x9f && !(c >= 0x200e && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) &&
 	       !(c >= 0x2066 && c <= 0x2069);
 }
 
