@@ -11,40 +11,39 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "atfork.h"
 #include "deadline.h"
 
 /* --- what the child of a fork must not keep ------------------------------- */
 
 static struct {
 	pthread_mutex_t lock; /* never held while waiting */
-	pthread_once_t once;
 	struct channel *first;
-} channels = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_ONCE_INIT, NULL};
+} channels = {PTHREAD_MUTEX_INITIALIZER, NULL};
 
 static void before_fork(void)
 {
-	pthread_mutex_lock(&channels.lock);
+	atfork_take(&channels.lock);
 }
 
 static void after_fork_parent(void)
 {
-	pthread_mutex_unlock(&channels.lock);
+	atfork_give(&channels.lock);
 }
 
 static void after_fork_child(void)
 {
 	for (struct channel *c = channels.first; c; c = c->next) {
-		close(c->fd);
+		int fd = c->fd;
 		c->fd = -1;
+		if (fd >= 0)
+			close(fd);
 	}
 	channels.first = NULL;
-	pthread_mutex_unlock(&channels.lock);
+	atfork_inherit(&channels.lock);
 }
 
-static void set_up(void)
-{
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
+static struct atfork on_fork = {before_fork, after_fork_parent, after_fork_child, NULL, false};
 
 static int new_socket(void)
 {
@@ -53,17 +52,19 @@ static int new_socket(void)
 
 int channel_open(struct channel *c)
 {
-	pthread_once(&channels.once, set_up);
-	pthread_mutex_lock(&channels.lock);
+	int r = atfork_register(&on_fork);
+	if (r < 0)
+		return r;
+	atfork_lock(&channels.lock);
 	c->fd = new_socket();
 	c->listener = geteuid();
 	c->len = 0;
-	int r = c->fd < 0 ? -errno : 0;
+	r = c->fd < 0 ? -errno : 0;
 	if (r == 0) {
 		c->next = channels.first;
 		channels.first = c;
 	}
-	pthread_mutex_unlock(&channels.lock);
+	atfork_unlock(&channels.lock);
 	return r;
 }
 
@@ -79,27 +80,28 @@ static struct channel **find_locked(const struct channel *c)
 
 void channel_close(struct channel *c)
 {
-	pthread_mutex_lock(&channels.lock);
+	atfork_lock(&channels.lock);
 	struct channel **at = find_locked(c);
 	if (*at)
 		*at = c->next;
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
+	int fd = c->fd;
+	c->fd = -1; /* first: a handler may fork */
+	if (fd >= 0)
+		close(fd);
 	c->len = 0;
-	pthread_mutex_unlock(&channels.lock);
+	atfork_unlock(&channels.lock);
 }
 
 void channel_move(struct channel *to, struct channel *from)
 {
-	pthread_mutex_lock(&channels.lock);
+	atfork_lock(&channels.lock);
 	struct channel **at = find_locked(from);
 	if (*at)
 		*at = to;
 	*to = *from;
 	from->fd = -1;
 	from->len = 0;
-	pthread_mutex_unlock(&channels.lock);
+	atfork_unlock(&channels.lock);
 }
 
 /* --- connecting ----------------------------------------------------------- */
@@ -108,6 +110,9 @@ void channel_move(struct channel *to, struct channel *from)
 static int wait_for(int fd, short events, int64_t deadline)
 {
 	struct pollfd p = {.fd = fd, .events = events};
+
+	if (fd < 0) /* closed in a child, whose handler has returned to here */
+		return -ECONNRESET;
 	int n = poll(&p, 1, deadline_left(deadline));
 
 	return n < 0 ? -errno : n == 0 ? -ETIMEDOUT : 0;

@@ -125,11 +125,11 @@ int link_drain(struct link *l)
 {
 	if (l->owner != process_id())
 		return -ECONNRESET;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	int r = link_hear(l);
 	if (r != 0)
 		link_tell(l, NULL); /* it may have been for the one who polls */
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return r;
 }
 
@@ -145,12 +145,12 @@ static bool is_settled(const struct link *l, uint64_t id)
 /* 0: look again; else what ends the wait. */
 static int poll_unlocked(struct link *l, struct pollfd *p, nfds_t n, int64_t deadline)
 {
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	SYNC_POINT("acquire.waits");
 	int ready = poll(p, n, deadline_left(deadline));
 	int r = ready < 0 ? -errno : ready == 0 ? -ETIMEDOUT : 0;
 	SYNC_POINT("acquire.granted-not-read");
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	return r;
 }
 
@@ -204,7 +204,7 @@ int link_wait(struct link *l, uint64_t id, unsigned stirs, int64_t deadline)
 
 	if (l->owner != process_id())
 		return -ECONNRESET;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	while (!is_settled(l, id) && r == 0) {
 		if (link_stirs(l) != stirs) {
 			r = -EAGAIN;
@@ -231,7 +231,7 @@ int link_wait(struct link *l, uint64_t id, unsigned stirs, int64_t deadline)
 	/* What came together with the deadline or the signal counts first. */
 	if (r < 0 && is_settled(l, id))
 		r = 0;
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return r;
 }
 
@@ -247,24 +247,24 @@ void link_confirm(struct link *l, uint64_t id, int64_t deadline)
 {
 	if (l->owner != process_id())
 		return;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	while (is_doubtful(l, id) && deadline_left(deadline)) {
 		struct pollfd p = {.fd = l->down ? -1 : l->channel.fd, .events = POLLIN};
 
 		poll_unlocked(l, &p, 1, link_mend_before(l, deadline));
 	}
 	link_tell(l, NULL); /* what came may have been for the one who polls */
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 }
 
 int link_poll(struct link *l, int wake, int64_t deadline)
 {
 	struct pollfd p[] = {{.events = POLLIN}, {.fd = wake, .events = POLLIN}};
 
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	int64_t until = link_mend_before(l, deadline);
 	p[0].fd = l->down ? -1 : l->channel.fd;
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	int n = poll(p, 2, deadline_left(until));
 	if (n < 0)
 		return -errno;
@@ -277,7 +277,7 @@ int link_pollable(struct link *l)
 
 	if (!link_is_alive(l))
 		return -ECONNRESET;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	if (l->pollable.epoll < 0) {
 		r = pollable_open(&l->pollable);
 		if (l->down)
@@ -287,6 +287,6 @@ int link_pollable(struct link *l)
 	}
 	if (r == 0)
 		r = l->pollable.epoll;
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return r;
 }

@@ -113,9 +113,9 @@ void link_answered(struct link *l, uint64_t query)
 
 bool link_revive(struct link *l)
 {
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	bool up = link_mend_now(l);
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return up;
 }
 
@@ -136,8 +136,9 @@ void link_tidy_terminals(struct link *l)
 	for (int i = 0; i < LINK_TERMINALS; i++) {
 		if (l->terminals[i].tty < 0 || is_needed(l, i))
 			continue;
-		close(l->terminals[i].tty);
-		l->terminals[i].tty = -1;
+		int tty = l->terminals[i].tty;
+		l->terminals[i].tty = -1; /* first: a handler may fork */
+		close(tty);
 	}
 }
 
@@ -174,9 +175,10 @@ static int add_terminal(struct link *l, int tty, unsigned device)
 		close(own);
 		return r;
 	}
-	if (l->terminals[place].tty >= 0)
-		close(l->terminals[place].tty);
+	int before = l->terminals[place].tty;
 	l->terminals[place].tty = own;
+	if (before >= 0)
+		close(before);
 	l->terminals[place].users++;
 	l->terminals[place].device = device;
 	return place;
@@ -184,18 +186,18 @@ static int add_terminal(struct link *l, int tty, unsigned device)
 
 int link_add_terminal(struct link *l, int tty, unsigned device)
 {
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	int r = add_terminal(l, tty, device);
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return r;
 }
 
 void link_forget_terminal(struct link *l, int terminal)
 {
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	l->terminals[terminal].users--;
 	link_tidy_terminals(l);
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 }
 
 /* --- requests ------------------------------------------------------------- */
@@ -230,9 +232,9 @@ int link_request(
 {
 	if (l->owner != process_id())
 		return -ECONNRESET;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	int r = request(l, wish, handle, news, idp);
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	SYNC_POINT("acquire.asked");
 	return r;
 }
@@ -259,10 +261,10 @@ static int await_daemon(struct link *l, int64_t deadline)
 		if (!link_is_alive(l) || (l->outage.tries && now >= until))
 			return -ECONNRESET;
 		int64_t nap = link_mend_before(l, now + NAP_MS) - now;
-		pthread_mutex_unlock(&l->lock);
+		atfork_unlock(&l->lock);
 		if (nap > 0)
 			nanosleep(&(struct timespec){.tv_nsec = nap * 1000000}, NULL);
-		pthread_mutex_lock(&l->lock);
+		atfork_lock(&l->lock);
 	}
 }
 
@@ -272,7 +274,7 @@ int link_end_request(struct link *l, const void *handle, uint64_t id, int64_t de
 
 	if (l->owner != process_id())
 		return -ECONNRESET;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	struct request *q = find_own(l, handle, id);
 	if (q) {
 		r = q->state == TTYLOCK_LOST ? -ECONNRESET : 0;
@@ -284,7 +286,7 @@ int link_end_request(struct link *l, const void *handle, uint64_t id, int64_t de
 			r = await_daemon(l, deadline_fix(deadline));
 		link_tidy_terminals(l);
 	}
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return r;
 }
 
@@ -292,14 +294,14 @@ void link_withdraw(struct link *l, const void *handle, uint64_t id)
 {
 	if (l->owner != process_id())
 		return;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	struct request *q = find_own(l, handle, id);
 	if (q && q->state == TTYLOCK_QUEUED) {
 		link_send_end(l, q);
 		q->state = TTYLOCK_CANCELLED;
 		link_tell(l, q);
 	}
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 }
 
 int link_save(struct link *l, const void *handle, uint64_t id, const uint8_t *saved, size_t len)
@@ -315,14 +317,14 @@ int link_save(struct link *l, const void *handle, uint64_t id, const uint8_t *sa
 	e.which_body = ttylock_Envelope_terminal_state_tag;
 	m->saved.size = (pb_size_t)len;
 	memcpy(m->saved.bytes, saved, len);
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	struct request *q = find_own(l, handle, id);
 	if (q) {
 		m->request = q->number;
 		q->saved = *m;
 		r = later(l, link_send(l, &e, -1));
 	}
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return r;
 }
 
@@ -330,11 +332,11 @@ uint64_t link_request_of(struct link *l, const void *handle)
 {
 	uint64_t id = 0;
 
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	for (const struct request *q = l->requests.first; q && !id; q = q->next)
 		if (q->handle == handle)
 			id = q->id;
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return id;
 }
 
@@ -342,11 +344,11 @@ int link_last(struct link *l, const void *handle, uint64_t id, ttylock_LockStatu
 {
 	if (l->owner != process_id())
 		return -ENOENT;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	const struct request *q = find_own(l, handle, id);
 	if (q)
 		*out = q->last;
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return q ? 0 : -ENOENT;
 }
 
@@ -355,13 +357,13 @@ int link_state(
 {
 	if (l->owner != process_id())
 		return -ENOENT;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	const struct request *q = find_own(l, handle, id);
 	if (q) {
 		*state = q->state;
 		*error = q->error;
 	}
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return q ? 0 : -ENOENT;
 }
 
@@ -369,11 +371,11 @@ int link_status(struct link *l, const void *handle, uint64_t id, struct ttylock_
 {
 	if (l->owner != process_id())
 		return -ENOENT;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	const struct request *q = find_own(l, handle, id);
 	if (q)
 		request_describe(q, out);
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return q ? 0 : -ENOENT;
 }
 
@@ -382,10 +384,10 @@ int link_watch(struct link *l, void (*fn)(const ttylock_Event *event, void *arg)
 	ttylock_Envelope e = ttylock_Envelope_init_zero;
 
 	e.which_body = ttylock_Envelope_watch_tag;
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	l->on_event = fn;
 	l->on_event_arg = arg;
 	int r = later(l, link_send(l, &e, -1));
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	return r;
 }

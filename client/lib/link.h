@@ -20,6 +20,7 @@
 #include <stdbool.h>
 
 #include "address.h"
+#include "atfork.h"
 #include "channel.h"
 #include "outage.h"
 #include "pollable.h"
@@ -42,6 +43,7 @@ struct link {
 	uint64_t tree; /* of our Hello */
 
 	pthread_mutex_t lock; /* for all below */
+	const void *forker;   /* the thread that has it while it forks */
 	struct channel channel;
 	struct requests requests;
 	bool down;     /* atomic: the connection has broken */

@@ -20,35 +20,48 @@
 static struct {
 	pthread_mutex_t lock;	 /* of the list and the counts; before a link's own */
 	pthread_mutex_t opening; /* held while one connects, so that two do not */
-	pthread_once_t once;
 	struct link *first;
-} links = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_ONCE_INIT, NULL};
+} links = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, NULL};
 
 /* --- fork ----------------------------------------------------------------- */
 
-/* No other thread is in the middle of changing what the child looks at. */
+/* No other thread is in the middle of changing what the child looks at. Without the
+ * list there is no way to the links' own. */
 static void before_fork(void)
 {
-	pthread_mutex_lock(&links.lock);
+	if (!atfork_take(&links.lock))
+		return;
 	for (struct link *l = links.first; l; l = l->next)
-		pthread_mutex_lock(&l->lock);
+		if (atfork_seize(&l->lock))
+			l->forker = atfork_self();
 }
 
 static void after_fork_parent(void)
 {
-	for (struct link *l = links.first; l; l = l->next)
-		pthread_mutex_unlock(&l->lock);
-	pthread_mutex_unlock(&links.lock);
+	for (struct link *l = atfork_has() ? links.first : NULL; l; l = l->next) {
+		if (__atomic_load_n(&l->forker, __ATOMIC_RELAXED) != atfork_self())
+			continue;
+		__atomic_store_n(&l->forker, NULL, __ATOMIC_RELAXED);
+		atfork_return(&l->lock);
+	}
+	atfork_give(&links.lock);
+}
+
+static void close_one(int *fd)
+{
+	int was = *fd;
+
+	*fd = -1;
+	if (was >= 0)
+		close(was);
 }
 
 static void close_descriptors(struct link *l)
 {
-	if (l->stir >= 0)
-		close(l->stir);
+	close_one(&l->stir);
 	pollable_close(&l->pollable);
 	for (int i = 0; i < LINK_TERMINALS; i++)
-		if (l->terminals[i].tty >= 0)
-			close(l->terminals[i].tty);
+		close_one(&l->terminals[i].tty);
 }
 
 /* The links themselves stay, for the handles that still point to them, and are
@@ -56,24 +69,26 @@ static void close_descriptors(struct link *l)
 static void after_fork_child(void)
 {
 	for (struct link *l = links.first; l; l = l->next) {
-		for (const struct request *q = l->requests.first; q; q = q->next)
+		for (struct request *q = l->requests.first; q; q = q->next) {
 			if (q->state == TTYLOCK_GRANTED && !q->owed &&
 			    q->last.token.size == INHERIT_TOKEN)
 				inherit_remember(q->last.token.bytes);
-		pthread_mutex_unlock(&l->lock);
+			q->state = TTYLOCK_LOST;
+		}
+		atfork_inherit_from(&l->lock, l->forker);
+		l->forker = NULL;
+		/* A handler may return to who was at it. */
+		l->down = l->lost = true;
 		l->inherited = true;
 		close_descriptors(l);
 	}
 	links.first = NULL;
-	pthread_mutex_unlock(&links.lock);
+	atfork_inherit(&links.lock);
 	/* Perhaps that of a thread that the child does not have. */
 	pthread_mutex_init(&links.opening, NULL);
 }
 
-static void set_up(void)
-{
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
+static struct atfork on_fork = {before_fork, after_fork_parent, after_fork_child, NULL, false};
 
 /* --- found or made -------------------------------------------------------- */
 
@@ -102,24 +117,24 @@ static struct link *find(const struct addresses *a)
 
 static struct link *find_and_use(const struct addresses *a)
 {
-	pthread_mutex_lock(&links.lock);
+	atfork_lock(&links.lock);
 	struct link *l = find(a);
 	if (l)
 		l->users++;
-	pthread_mutex_unlock(&links.lock);
+	atfork_unlock(&links.lock);
 	return l;
 }
 
 static void allow_start(struct link *l, const struct addresses *a, unsigned flags)
 {
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	if ((flags & TTYLOCK_START) && !strcmp(l->socket, a->path[a->count - 1])) {
 		l->starts = true;
 		l->where = *a;
 	}
 	if (flags & LINK_EAGER)
 		l->outage.eager = true;
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 }
 
 static void link_free(struct link *l)
@@ -160,10 +175,10 @@ static int make(struct link **outp, struct channel *c, const struct greeting *g)
 	l->tree = g->tree;
 	strcpy(l->socket, g->socket);
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_mutex_lock(&links.lock);
+	atfork_lock(&links.lock);
 	l->next = links.first;
 	links.first = l;
-	pthread_mutex_unlock(&links.lock);
+	atfork_unlock(&links.lock);
 	*outp = l;
 	return 0;
 }
@@ -172,13 +187,13 @@ static int make(struct link **outp, struct channel *c, const struct greeting *g)
  * one, of requests that others go before. */
 static struct link *find_and_mend(const char *socket)
 {
-	pthread_mutex_lock(&links.lock);
+	atfork_lock(&links.lock);
 	struct link *l = links.first;
 	while (l && strcmp(l->socket, socket) != 0)
 		l = l->next;
 	if (l)
 		l->users++;
-	pthread_mutex_unlock(&links.lock);
+	atfork_unlock(&links.lock);
 	if (l && !link_revive(l)) {
 		link_put(l);
 		l = NULL;
@@ -206,8 +221,9 @@ int link_get(struct link **outp, unsigned flags)
 {
 	struct addresses a;
 
-	pthread_once(&links.once, set_up);
-	int r = addresses_find(&a);
+	int r = atfork_register(&on_fork);
+	if (r == 0)
+		r = addresses_find(&a);
 	if (r < 0)
 		return r;
 	SYNC_POINT("link.getting");
@@ -239,16 +255,16 @@ static void settle(struct link *l)
 {
 	int64_t deadline = deadline_in(SETTLE_TIMEOUT_MS);
 
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	if (requests_owe(&l->requests))
 		link_ask(l);
 	while (link_hear(l), requests_owe(&l->requests) && !l->down && deadline_left(deadline)) {
 		struct pollfd p = {.fd = l->channel.fd, .events = POLLIN};
-		pthread_mutex_unlock(&l->lock);
+		atfork_unlock(&l->lock);
 		poll(&p, 1, deadline_left(deadline));
-		pthread_mutex_lock(&l->lock);
+		atfork_lock(&l->lock);
 	}
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 }
 
 /* One that owes an end stays, for the next one who opens a handle: who would else
@@ -281,17 +297,17 @@ void link_put(struct link *l)
 		return;
 	}
 	bool settled = false;
-	pthread_mutex_lock(&links.lock);
+	atfork_lock(&links.lock);
 	/* Told apart and taken off under one lock: of two that go at once, one is the
 	 * last. */
 	while (l->users == 1 && !settled) {
-		pthread_mutex_unlock(&links.lock);
+		atfork_unlock(&links.lock);
 		settle(l);
 		settled = true;
-		pthread_mutex_lock(&links.lock);
+		atfork_lock(&links.lock);
 	}
 	bool last = unlist(l);
-	pthread_mutex_unlock(&links.lock);
+	atfork_unlock(&links.lock);
 	if (!last)
 		return;
 	SYNC_POINT("link.last-put");

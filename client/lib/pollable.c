@@ -21,11 +21,13 @@ int pollable_open(struct pollable *p)
 
 void pollable_close(struct pollable *p)
 {
-	if (p->epoll >= 0)
-		close(p->epoll);
-	if (p->timer >= 0)
-		close(p->timer);
-	*p = POLLABLE_INIT;
+	struct pollable was = *p;
+
+	*p = POLLABLE_INIT; /* first: a handler may fork */
+	if (was.epoll >= 0)
+		close(was.epoll);
+	if (was.timer >= 0)
+		close(was.timer);
 }
 
 void pollable_drop(struct pollable *p, int sock)

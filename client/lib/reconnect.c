@@ -203,9 +203,9 @@ static void launch(struct link *l)
 	struct addresses where = l->where;
 
 	l->launching = true;
-	pthread_mutex_unlock(&l->lock);
+	atfork_unlock(&l->lock);
 	launch_daemon(&where, clock_ms());
-	pthread_mutex_lock(&l->lock);
+	atfork_lock(&l->lock);
 	l->launching = false;
 }
 

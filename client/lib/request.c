@@ -234,9 +234,9 @@ enum request_turn requests_update(
 		turn = take_back(r, state);
 	if (turn != REQUEST_GOES_ON)
 		return turn;
-	r->state = state;
+	r->last = *status; /* first: a child takes over what is granted, whole */
 	r->error = request_errno(status->code);
-	r->last = *status;
+	__atomic_store_n(&r->state, state, __ATOMIC_RELEASE);
 	request_tell(r);
 	return turn;
 }

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "atfork.h"
 #include "deadline.h"
 #include "sigint_hook.h"
 #include "sync_point.h"
@@ -21,7 +22,6 @@
 /* The hook itself takes none of these. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;       /* of the shields; held briefly */
 static pthread_mutex_t connecting = PTHREAD_MUTEX_INITIALIZER; /* before lock */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static unsigned count; /* of the shields; atomic for those who only look */
 
 /* --- the hook ------------------------------------------------------------- */
@@ -162,18 +162,18 @@ void sigint_rest(void)
 
 static void before_fork(void)
 {
-	pthread_mutex_lock(&lock);
+	atfork_take(&lock);
 }
 
 static void after_fork_parent(void)
 {
-	pthread_mutex_unlock(&lock);
+	atfork_give(&lock);
 }
 
 /* No shields, and what was there before us is back. */
 static void after_fork_child(void)
 {
-	pthread_mutex_unlock(&lock);
+	atfork_inherit(&lock);
 	pthread_mutex_init(&connecting, NULL);
 	uninstall();
 	count = 0;
@@ -182,10 +182,7 @@ static void after_fork_child(void)
 	sigint_state.inside = 0;
 }
 
-static void set_up(void)
-{
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
+static struct atfork on_fork = {before_fork, after_fork_parent, after_fork_child, NULL, false};
 
 /* --- shields -------------------------------------------------------------- */
 
@@ -236,14 +233,16 @@ static int put_up(
 int sigint_shield(
     struct ttylock *t, const struct ttylock_wish *wish, int wake, struct shield **outp)
 {
-	pthread_once(&once, set_up);
+	int r = atfork_register(&on_fork);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&connecting);
-	int r = connect_hook(t->link);
+	r = connect_hook(t->link);
 	if (r == 0) {
 		open_line(t);
-		pthread_mutex_lock(&lock);
+		atfork_lock(&lock);
 		r = put_up(t, wish, wake, outp);
-		pthread_mutex_unlock(&lock);
+		atfork_unlock(&lock);
 	}
 	pthread_mutex_unlock(&connecting);
 	return r;
@@ -270,10 +269,10 @@ static struct shield *find_and_lock(const struct ttylock *t, uint64_t request)
 {
 	if (!__atomic_load_n(&count, __ATOMIC_RELAXED))
 		return NULL;
-	pthread_mutex_lock(&lock);
+	atfork_lock(&lock);
 	struct shield *s = find_locked(t, request);
 	if (!s)
-		pthread_mutex_unlock(&lock);
+		atfork_unlock(&lock);
 	return s;
 }
 
@@ -294,15 +293,15 @@ int sigint_unshield(const struct ttylock *t, uint64_t request)
 	if (!s)
 		return -ENOENT;
 	take_down_locked(s);
-	pthread_mutex_unlock(&lock);
+	atfork_unlock(&lock);
 	return 0;
 }
 
 void sigint_drop(struct shield *s)
 {
-	pthread_mutex_lock(&lock);
+	atfork_lock(&lock);
 	take_down_locked(s);
-	pthread_mutex_unlock(&lock);
+	atfork_unlock(&lock);
 }
 
 bool sigint_has(const struct ttylock *t, uint64_t request)
@@ -310,7 +309,7 @@ bool sigint_has(const struct ttylock *t, uint64_t request)
 	const struct shield *s = find_and_lock(t, request);
 
 	if (s)
-		pthread_mutex_unlock(&lock);
+		atfork_unlock(&lock);
 	return s != NULL;
 }
 
@@ -321,7 +320,7 @@ bool sigint_is_cancelled(const struct ttylock *t, uint64_t request)
 	if (!s)
 		return false;
 	bool cancelled = __atomic_load_n(&s->cancelled, __ATOMIC_ACQUIRE);
-	pthread_mutex_unlock(&lock);
+	atfork_unlock(&lock);
 	return cancelled;
 }
 
@@ -332,7 +331,7 @@ void sigint_settle(const struct ttylock *t, uint64_t request)
 	if (!s)
 		return;
 	__atomic_store_n(&s->waiting, 0, __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&lock);
+	atfork_unlock(&lock);
 }
 
 size_t sigint_waiting(const struct ttylock *t, uint64_t out[SIGINT_SHIELDS_MAX])
@@ -341,7 +340,7 @@ size_t sigint_waiting(const struct ttylock *t, uint64_t out[SIGINT_SHIELDS_MAX])
 
 	if (!__atomic_load_n(&count, __ATOMIC_RELAXED))
 		return 0;
-	pthread_mutex_lock(&lock);
+	atfork_lock(&lock);
 	for (int i = 0; i < SIGINT_SHIELDS_MAX; i++) {
 		const struct shield *s = &sigint_state.shields[i];
 		uint64_t request = __atomic_load_n(&s->request, __ATOMIC_ACQUIRE);
@@ -349,7 +348,7 @@ size_t sigint_waiting(const struct ttylock *t, uint64_t out[SIGINT_SHIELDS_MAX])
 		    request != SHIELD_COMING && __atomic_load_n(&s->waiting, __ATOMIC_RELAXED))
 			out[n++] = request;
 	}
-	pthread_mutex_unlock(&lock);
+	atfork_unlock(&lock);
 	return n;
 }
 

@@ -11,6 +11,7 @@ from harness import BUILD, ROOT, Skip, is_alive, main, test, until
 from puppet import Puppet
 
 CHURN = os.path.join(BUILD, "tests/library/churn")
+FORKER = os.path.join(BUILD, "tests/library/forker")
 TSAN = "build/tsan"
 ROUNDS = os.environ.get("TTYLOCK_CHURN")
 # The handlers that ASan has.
@@ -41,6 +42,12 @@ def two_processes_of_four_threads(stage):
     status = t.finish()
     assert status == 0, status
     assert t.shown.count("granted ") == 2, t.shown[-1000:]
+
+
+@test
+def a_handler_that_forks_wherever_it_finds_the_library(stage):
+    t = stage.spawn(FORKER, "1500", timeout=LIMIT)
+    assert t.finish() == 0, t.shown[-300:]
 
 
 def tsan_churn():

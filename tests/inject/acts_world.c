@@ -72,10 +72,12 @@ static void await_state(pid_t pid, char state)
 	acts_fault("a child does not come");
 }
 
-static void take_and_give(struct ttylock *t, uint64_t id)
+static bool take_and_give(struct ttylock *t, uint64_t id)
 {
-	if (CALL(ttylock_take_terminal, t, id) == 0)
-		CALL(ttylock_give_terminal, t);
+	if (CALL(ttylock_take_terminal, t, id) < 0)
+		return false;
+	CALL(ttylock_give_terminal, t);
+	return true;
 }
 
 /* One reads in the foreground as it goes, one computes, one is stopped meanwhile. */
@@ -164,7 +166,8 @@ static void act_repair(void)
 	if (t && acts_granted(t, &wish, &id)) {
 		/* Said to a request that was taken back before it came: docs/reliability.md. */
 		acts_report->is_left_dirty = id != 1;
-		take_and_give(t, id);
+		/* It holds it no more, so the next one is told. */
+		acts_report->is_left_dirty |= !take_and_give(t, id);
 		acts_released(t, id);
 	}
 	end_child(stopped_one);
