@@ -93,7 +93,7 @@ $(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library a
 
 # INJECT_CALLS: in so many of its calls each place of the daemon's fails, in each scene.
 # INJECT_EVERY: only each so-many-th call of the library's, from the INJECT_FROM-th on.
-INJECT_CALLS ?= 6
+INJECT_CALLS ?= 4
 INJECT_EVERY ?= 1
 INJECT_FROM  ?= 0
 
