@@ -179,6 +179,7 @@ static void tell_end(struct broker *b, const struct ticket *k, enum broker_cause
 		    b, k, held ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED, by);
 		/* fall through */
 	case BROKER_OWN:
+	case BROKER_UNUSED:
 		broker_log(k,
 		    !held	 ? LOG_KIND_CANCELLED
 		    : by != NULL ? LOG_KIND_FORCED
@@ -245,9 +246,9 @@ void broker_end(
 	struct locktable_view view;
 	struct locktable_change change;
 	/* The owner of a hold that is forced open has put nothing in order. */
-	enum locktable_end end = k->untold	       ? LOCKTABLE_UNTOUCHED
-				 : cause == BROKER_OWN ? LOCKTABLE_CLEAN
-						       : LOCKTABLE_DIRTY;
+	enum locktable_end end = k->untold || cause == BROKER_UNUSED ? LOCKTABLE_UNTOUCHED
+				 : cause == BROKER_OWN		     ? LOCKTABLE_CLEAN
+								     : LOCKTABLE_DIRTY;
 
 	if (locktable_find(b->table, k->id, &view) && view.holds) {
 		settle_next(b, k->id);

@@ -67,6 +67,7 @@ enum locktable_outcome broker_serve_first(struct broker *b, struct ticket *k, ui
 
 enum broker_cause {
 	BROKER_OWN,    /* its owner says so: nothing is sent to it */
+	BROKER_UNUSED, /* so it does, and has not begun with the terminal */
 	BROKER_DIED,   /* its owner is gone */
 	BROKER_FORCED, /* somebody else says so: its owner is told */
 	BROKER_ABSENT, /* its owner has not come back after a restart */

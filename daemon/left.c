@@ -47,10 +47,18 @@ void left_clean(struct locktable *t, struct request *r, bool topmost)
 		left_drop_saved(t, &r->left.saved);
 }
 
+/* What was left on top of it, nobody has mended: it is the level's, but where that has
+ * something itself. */
 void left_untouched(struct locktable *t, struct request *r)
 {
-	left_drop_saved(t, &r->saved);
-	left_drop_saved(t, &r->left.saved);
+	struct left *level = records_level(t, r);
+
+	if (level->dirty || !r->left.dirty) {
+		left_drop_saved(t, &r->left.saved);
+		return;
+	}
+	left_drop_saved(t, &level->saved);
+	*level = r->left;
 }
 
 bool left_differs(const struct left *a, const struct left *b)

@@ -12,7 +12,7 @@
 void left_drop_saved(struct locktable *t, uint32_t *saved);
 
 /* One that holds, at the top or below it, has died or was ousted; has released; or
- * never knew that it held. */
+ * never began, and has saved nothing. */
 void left_dirty(struct locktable *t, struct request *r, bool topmost);
 void left_clean(struct locktable *t, struct request *r, bool topmost);
 void left_untouched(struct locktable *t, struct request *r);

@@ -101,12 +101,12 @@ static void request_end(
 			change->level = request_at(t, r->stack.next)->id;
 		bool topmost = term->holders.first == slot;
 
-		if (end == LOCKTABLE_CLEAN)
-			left_clean(t, r, topmost);
-		else if (end == LOCKTABLE_DIRTY)
+		if (end == LOCKTABLE_DIRTY)
 			left_dirty(t, r, topmost);
-		else
+		else if (end == LOCKTABLE_UNTOUCHED && r->saved == SLOT_NONE)
 			left_untouched(t, r);
+		else
+			left_clean(t, r, topmost);
 		list_remove(t, &owner_at(t, r->owner_slot)->holds, slot, link_mine);
 		list_remove(t, &term->holders, slot, link_stack);
 	} else {

@@ -71,7 +71,7 @@ enum locktable_outcome {
 enum locktable_end {
 	LOCKTABLE_CLEAN,     /* the holder released it: forgotten */
 	LOCKTABLE_DIRTY,     /* the holder died or was ousted: kept for the next one */
-	LOCKTABLE_UNTOUCHED, /* it never knew that it held: as it was before */
+	LOCKTABLE_UNTOUCHED, /* it never began: as it was before (clean if it has saved) */
 };
 
 struct locktable_grant {

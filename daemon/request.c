@@ -275,7 +275,7 @@ static int lock_cancel(struct broker *b, struct caller *c, const ttylock_Envelop
 
 	struct ticket *k = tickets_by_number(&b->tickets, c, m->request);
 	if (k)
-		broker_end(b, k, BROKER_OWN, NULL);
+		broker_end(b, k, BROKER_UNUSED, NULL);
 	return 0;
 }
 

@@ -81,6 +81,17 @@ void link_number(struct link *l, struct request *q, ttylock_Envelope *e)
 	q->reclaiming = m->reclaim.size != 0;
 }
 
+void link_end(const struct request *q, ttylock_Envelope *e)
+{
+	if (q->begun) {
+		e->which_body = ttylock_Envelope_lock_release_tag;
+		e->body.lock_release = (ttylock_LockRelease){.request = q->number};
+	} else {
+		e->which_body = ttylock_Envelope_lock_cancel_tag;
+		e->body.lock_cancel = (ttylock_LockCancel){.request = q->number};
+	}
+}
+
 int link_send_end(struct link *l, struct request *q)
 {
 	ttylock_Envelope e;
@@ -88,9 +99,7 @@ int link_send_end(struct link *l, struct request *q)
 	request_owe(&l->requests, q);
 	if (!q->owed)
 		return 0;
-	/* On one that waits it is the same as LockCancel. */
-	e.which_body = ttylock_Envelope_lock_release_tag;
-	e.body.lock_release = (ttylock_LockRelease){.request = q->number};
+	link_end(q, &e);
 	return link_send(l, &e, -1);
 }
 
@@ -322,6 +331,7 @@ int link_save(struct link *l, const void *handle, uint64_t id, const uint8_t *sa
 	if (q) {
 		m->request = q->number;
 		q->saved = *m;
+		q->begun = true;
 		r = later(l, link_send(l, &e, -1));
 	}
 	atfork_unlock(&l->lock);

@@ -101,7 +101,8 @@ int link_end_request(struct link *l, const void *handle, uint64_t id, int64_t de
 /* Takes a waiting request back but keeps it, as cancelled. */
 void link_withdraw(struct link *l, const void *handle, uint64_t id);
 
-/* Leaves with the daemon what a later holder needs. -ENOENT; as link_send(). */
+/* Leaves with the daemon what a later holder needs; from here on the end of the request is
+ * a release: what a dead holder left there, has been mended. -ENOENT; as link_send(). */
 int link_save(struct link *l, const void *handle, uint64_t id, const uint8_t *saved, size_t len);
 
 /* One of the handle's requests; 0: none. */

@@ -17,6 +17,8 @@ void link_tell(struct link *l, const struct request *q);
 int link_send(struct link *l, const ttylock_Envelope *e, int passed);
 /* Asks for a request under a new number, which is in *e then. */
 void link_number(struct link *l, struct request *q, ttylock_Envelope *e);
+/* What tells of a request's end: a release, if it has begun with the terminal. */
+void link_end(const struct request *q, ttylock_Envelope *e);
 /* Sends a request's end, and notes that the daemon may not hear of it. */
 int link_send_end(struct link *l, struct request *q);
 /* A question whose answer, when it comes, is to be given to link_answered(): by then

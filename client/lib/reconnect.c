@@ -84,9 +84,7 @@ static void tell_end(struct letter *m, struct link *l, struct request *q)
 	q->owed_at = q->number;
 	e.body.lock_request.nonblock = true;
 	letter_add(m, &e);
-	e = (ttylock_Envelope)ttylock_Envelope_init_zero;
-	e.which_body = ttylock_Envelope_lock_release_tag;
-	e.body.lock_release.request = q->number;
+	link_end(q, &e);
 	letter_add(m, &e);
 }
 

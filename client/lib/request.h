@@ -22,6 +22,7 @@ struct request {
 	ttylock_LockRequest wish;
 	ttylock_LockStatus last;     /* the daemon's last word */
 	ttylock_TerminalState saved; /* ours */
+	bool begun;		     /* with the terminal: it has been saved and mended */
 	bool reclaiming;	     /* asked for by its token, and not answered yet */
 	bool owed;		     /* its end: the daemon may not have heard of it */
 	uint64_t owed_at; /* the last number when that was sent: one after it, answered, says that

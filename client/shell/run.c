@@ -357,8 +357,10 @@ static void mend_terminal(struct run *run)
 	run->holder_died = false;
 	if (ttylock_acquire(run->lock, &wish, 2000, &id) < 0)
 		return; /* the next holder does it */
-	if (lock_last(run->lock, id, &granted) == 0 && granted.dirty)
+	if (lock_last(run->lock, id, &granted) == 0 && granted.dirty) {
 		handover_repair(run->tty, getpgrp(), granted.saved.bytes, granted.saved.size);
+		lock_save(run->lock, id, granted.saved.bytes, 0);
+	}
 	ttylock_release(run->lock, id);
 }
 

@@ -220,6 +220,26 @@ def killed_in_raw_mode(stage):
 
 
 @test
+def killed_in_raw_mode_and_the_next_one_takes_nothing(stage):
+    """It was granted the terminal when it wanted it no more: it is mended by who wants it."""
+    root = Puppet(stage)
+    root.ask("handler", "ignore")
+    a, b, c = root.fork(), root.fork(), root.fork()
+    t = root.terminal
+    was, front = settings(t), t.foreground()
+    take(a)
+    a.ask("raw")
+    os.kill(a.pid, signal.SIGKILL)
+    assert b.ask("open", 0) == "0"
+    assert b.ask("release", 0, b.acquire()) == "0"
+    assert not t.is_sane()
+    held = take(c)
+    assert t.is_sane() and t.foreground() == os.getpgid(c.pid)
+    c.ask("release", 0, held)
+    assert (settings(t), t.foreground()) == (was, front)
+
+
+@test
 def a_reader_beside_the_one_that_was_killed_reads_on(stage):
     """Below `ttylock run`; in an orphaned group its read would fail with EIO, as
     the kernel has it for all in the background there."""

@@ -168,9 +168,9 @@ static void grant_due(uint64_t id)
 	d->saved = base->left.saved;
 }
 
-static void remove_one(struct plain *p, bool clean)
+static void remove_one(struct plain *p, enum locktable_end end)
 {
-	uint64_t next = plain_remove(p, clean);
+	uint64_t next = plain_remove(p, end);
 
 	if (next)
 		grant_due(next);
@@ -186,11 +186,11 @@ static void settle(const struct plain *hold)
 
 		if (!c->gone && cred_alive(&c->cred))
 			return;
-		remove_one(plain_find(next), true);
+		remove_one(plain_find(next), LOCKTABLE_CLEAN);
 	}
 }
 
-static void end_request(uint64_t id, bool clean, const struct caller *by)
+static void end_request(uint64_t id, enum locktable_end end, const struct caller *by)
 {
 	struct plain *p = plain_find(id);
 	const struct detail *k = detail_of(id);
@@ -201,7 +201,7 @@ static void end_request(uint64_t id, bool clean, const struct caller *by)
 	if (by)
 		status_due(k->caller, k->number, id,
 		    p->holds ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED);
-	remove_one(p, clean);
+	remove_one(p, end);
 }
 
 /* Its waits first, then its holds, the oldest first. */
@@ -228,7 +228,7 @@ void oracle_gone(const struct caller *c)
 		return;
 	mind_of(c)->idle_count = 0;
 	while ((id = next_to_drop(c->id)) != 0)
-		end_request(id, false, NULL);
+		end_request(id, LOCKTABLE_DIRTY, NULL);
 }
 
 /* --- who waits until nobody is there ---------------------------------------------- */
@@ -551,7 +551,7 @@ static void steer(const struct caller *c, uint64_t id, bool want_holder)
 {
 	if (!steered(c, id, want_holder))
 		return;
-	end_request(id, false, c);
+	end_request(id, LOCKTABLE_DIRTY, c);
 	status_due(
 	    c, 0, id, want_holder ? ttylock_State_STATE_RELEASED : ttylock_State_STATE_CANCELLED);
 }
@@ -712,7 +712,7 @@ static int greeted_request(const struct caller *c, const ttylock_Envelope *e, in
 	case ttylock_Envelope_lock_release_tag:
 		p = by_number(c, e->body.lock_release.request);
 		if (p)
-			end_request(p->id, true, NULL);
+			end_request(p->id, LOCKTABLE_CLEAN, NULL);
 		break;
 	case ttylock_Envelope_lock_cancel_tag:
 		if (e->body.lock_cancel.request == 0) {
@@ -721,7 +721,7 @@ static int greeted_request(const struct caller *c, const ttylock_Envelope *e, in
 		}
 		p = by_number(c, e->body.lock_cancel.request);
 		if (p)
-			end_request(p->id, true, NULL);
+			end_request(p->id, LOCKTABLE_UNTOUCHED, NULL);
 		break;
 	case ttylock_Envelope_terminal_state_tag:
 		save(c, &e->body.terminal_state);
@@ -751,7 +751,7 @@ void oracle_overdue(uint64_t id)
 	if (o.blind)
 		return;
 	world_check(plain_find(id) && !plain_find(id)->holds && detail_of(id)->caller->absent);
-	end_request(id, false, NULL);
+	end_request(id, LOCKTABLE_DIRTY, NULL);
 }
 
 void oracle_restarted(void)

@@ -51,6 +51,8 @@ RIGHT = {
     "rounds without an end": (("rounds.pml", {}, 0), True),
     "two terminals each": (("circle.pml", {}, 0), True),
     "who waits for a tree": (("idle.pml", {}, 0), True),
+    "what dead holders leave": (("mend.pml", dict(KILLS=2, DEATHS=2), 0), False),
+    "what a dead holder leaves": (("mend.pml", dict(KILLS=1, DEATHS=1), 0), True),
 }
 
 # What is known not to hold: found where no exception is made for it.
@@ -94,6 +96,12 @@ BUGS = {
     "idle between an end and the next grant": ("idle.pml", {}, 2),
     "who waits on a request is forgotten with it": ("idle.pml", {}, 3),
     "one that has not come back keeps nobody waiting": ("idle.pml", {}, 4),
+    "one that comes back is not told again what was left": (
+        "mend.pml", dict(KILLS=1, DEATHS=1), 1),
+    "what is left is recorded behind the end": ("mend.pml", dict(KILLS=1, DEATHS=1), 2),
+    "who was told is taken to have mended it": ("mend.pml", dict(KILLS=2, DEATHS=0), 3),
+    "how it was is not recorded": ("mend.pml", dict(KILLS=1, DEATHS=1), 4),
+    "who gives up is taken to have mended it": ("mend.pml", dict(KILLS=1, DEATHS=0), 5),
 }
 
 
@@ -192,7 +200,7 @@ def main():
     failures = all_states = all_seconds = 0
     with tempfile.TemporaryDirectory(prefix="ttylock-model-") as work, \
             concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        list(pool.map(lambda m: build(work, m, quick), ("turns", "rounds", "circle", "idle")))
+        list(pool.map(lambda m: build(work, m, quick), ("turns", "rounds", "circle", "idle", "mend")))
         for future in concurrent.futures.as_completed(
                 [pool.submit(one, work, *job) for job in jobs.items()]):
             failed, states, seconds, line = future.result()

@@ -86,12 +86,17 @@ static int first_saved(int a, int b, int c)
 }
 
 /* What the holder at a level leaves for the next one there. */
-static void plain_leave(struct spot *s, int at, bool clean)
+static void plain_leave(struct spot *s, int at, enum locktable_end end)
 {
 	struct level *gone = &s->level[at], *base = &s->level[at - 1];
 	bool topmost = at == s->holders;
 
-	if (clean) {
+	if (end == LOCKTABLE_UNTOUCHED && gone->saved < 0) {
+		if (!base->left.dirty && gone->left.dirty)
+			base->left = gone->left;
+		return;
+	}
+	if (end != LOCKTABLE_DIRTY) {
 		if (!base->left.untold) {
 			base->left.dirty = false;
 			base->left.saved = -1;
@@ -108,13 +113,13 @@ static void plain_leave(struct spot *s, int at, bool clean)
 }
 
 /* Ends the holder at a level; returns who is granted then, or 0. */
-static uint64_t plain_release(uint64_t terminal, int at, bool clean)
+static uint64_t plain_release(uint64_t terminal, int at, enum locktable_end end)
 {
 	struct spot *s = &spot[terminal];
 	struct level *gone = &s->level[at], *base = &s->level[at - 1];
 	bool topmost = at == s->holders;
 
-	plain_leave(s, at, clean);
+	plain_leave(s, at, end);
 	memmove(base->queue + gone->queued, base->queue, (size_t)base->queued * sizeof(uint64_t));
 	memcpy(base->queue, gone->queue, (size_t)gone->queued * sizeof(uint64_t));
 	base->queued += gone->queued;
@@ -242,14 +247,14 @@ uint32_t plain_add(const struct plain *wish, int under, bool at_once)
 	return position;
 }
 
-uint64_t plain_remove(struct plain *p, bool clean)
+uint64_t plain_remove(struct plain *p, enum locktable_end end)
 {
 	struct spot *s = &spot[p->terminal];
 	int at = plain_level(p->terminal, p->id);
 	uint64_t next = 0;
 
 	if (at)
-		next = plain_release(p->terminal, at, clean);
+		next = plain_release(p->terminal, at, end);
 	for (int i = 0; !at && i <= s->holders; i++)
 		queue_remove(&s->level[i], p->id);
 	memmove(p, p + 1, (size_t)(&plain[--plain_count] - p) * sizeof(*p));

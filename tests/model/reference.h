@@ -72,7 +72,7 @@ enum locktable_outcome plain_want(const struct plain *wish, int under, bool nonb
 /* Takes it in, with its id. Returns its position. */
 uint32_t plain_add(const struct plain *wish, int under, bool at_once);
 /* Ends a request; returns who is granted then, or 0. */
-uint64_t plain_remove(struct plain *p, bool clean);
+uint64_t plain_remove(struct plain *p, enum locktable_end end);
 void plain_hold(uint64_t terminal, uint64_t id);
 
 /* As locktable_serve_first; *moved: it was not the first already. */

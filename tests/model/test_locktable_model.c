@@ -54,7 +54,7 @@ static void keep(const struct locktable_change *c)
 	}
 }
 
-static void plain_end(struct plain *p, bool clean, const struct locktable_change *c)
+static void plain_end(struct plain *p, enum locktable_end end, const struct locktable_change *c)
 {
 	uint64_t terminal = p->terminal, next;
 	int at = plain_level(terminal, p->id);
@@ -66,7 +66,7 @@ static void plain_end(struct plain *p, bool clean, const struct locktable_change
 	joined_seen += at && spot[terminal].level[at].queued > 0;
 	/* What a grant that ends below the topmost had on it stands on the level
 	 * below now; nothing else of it is kept. */
-	next = plain_remove(p, clean);
+	next = plain_remove(p, end);
 	keep(c);
 	grant_check(&c->grant, next);
 	assert_int_equal(c->waiters, plain_waiters(terminal));
@@ -141,12 +141,12 @@ static void step_release(void)
 	uint64_t id = plain_count && rand() % 16 ? plain[rand() % plain_count].id
 						 : (uint64_t)rand() % (last_id + 1);
 	struct plain *p = plain_find(id);
-	bool clean = rand() % 4 != 0;
-	enum locktable_outcome got =
-	    locktable_release(table, id, clean ? LOCKTABLE_CLEAN : LOCKTABLE_DIRTY, &c);
+	enum locktable_end end = (enum locktable_end[]){
+	    LOCKTABLE_CLEAN, LOCKTABLE_CLEAN, LOCKTABLE_UNTOUCHED, LOCKTABLE_DIRTY}[rand() % 4];
+	enum locktable_outcome got = locktable_release(table, id, end, &c);
 
 	if (p)
-		plain_end(p, clean, &c);
+		plain_end(p, end, &c);
 	else
 		assert_int_equal(got, LOCKTABLE_NOT_FOUND);
 }
@@ -194,7 +194,7 @@ static void step_death(void)
 		/* No wait after a hold: or it would have been granted for nothing. */
 		assert_false(held && !p->holds);
 		held = held || p->holds;
-		plain_end(p, false, &c);
+		plain_end(p, LOCKTABLE_DIRTY, &c);
 		assert_false(c.grant.request && c.grant.owner == owner);
 	}
 	for (int i = 0; i < plain_count; i++)

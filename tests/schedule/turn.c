@@ -20,6 +20,8 @@ static int take(const char *name, enum kind kind)
 	ACTOR_EXPECT(lock_last(t, id, &granted) == 0);
 	ACTOR_EXPECT(kind != CLEAN || !granted.dirty);
 	ACTOR_EXPECT(kind != DIRTY || granted.dirty);
+	/* It begins with the terminal; else what was left there would be left for others. */
+	ACTOR_EXPECT(lock_save(t, id, granted.saved.bytes, 0) == 0);
 	SYNC_POINT("turn.held");
 	ACTOR_EXPECT(ttylock_release(t, id) == 0);
 	if (kind != LEAVING)

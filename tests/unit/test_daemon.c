@@ -271,6 +271,50 @@ static void closed_holder_leaves_its_state(void **state)
 	conn_close(&c);
 }
 
+static void say_cancel(struct conn *c, uint64_t request)
+{
+	ttylock_Envelope e = envelope(ttylock_Envelope_lock_cancel_tag);
+
+	e.body.lock_cancel.request = request;
+	conn_send(c, &e);
+}
+
+/* Its cancel may have crossed the grant: it has mended nothing. */
+static void who_cancels_a_grant_leaves_what_the_dead_left(void **state)
+{
+	struct conn a, b, c;
+	ttylock_Envelope e = envelope(ttylock_Envelope_terminal_state_tag);
+
+	(void)state;
+	client(&a, 0);
+	client(&b, 0);
+	client(&c, 0);
+	say_lock(&a, 1, 1);
+	expect_status(&a, ttylock_State_STATE_GRANTED);
+	e.body.terminal_state.request = 1;
+	e.body.terminal_state.saved.size = 3;
+	conn_send(&a, &e);
+	say_lock(&b, 1, 2);
+	expect_status(&b, ttylock_State_STATE_QUEUED);
+	say_lock(&c, 1, 3);
+	expect_status(&c, ttylock_State_STATE_QUEUED);
+	conn_close(&a);
+	assert_true(expect_status(&b, ttylock_State_STATE_GRANTED).dirty);
+	say_cancel(&b, 1);
+	ttylock_LockStatus s = expect_status(&c, ttylock_State_STATE_GRANTED);
+	assert_true(s.dirty);
+	assert_int_equal(s.saved.size, 3);
+	/* But not so once it has begun. */
+	say_lock(&b, 2, 2);
+	expect_status(&b, ttylock_State_STATE_QUEUED);
+	conn_send(&c, &e);
+	say_cancel(&c, 1);
+	assert_false(expect_status(&b, ttylock_State_STATE_GRANTED).dirty);
+	say_release(&b, 2);
+	conn_close(&b);
+	conn_close(&c);
+}
+
 static void killed_holder_is_followed_at_once(void **state)
 {
 	struct conn c;
@@ -500,6 +544,7 @@ int main(void)
 	    TEST(double_lock_is_refused),
 	    TEST(nonblock_is_refused_busy),
 	    TEST(closed_holder_leaves_its_state),
+	    TEST(who_cancels_a_grant_leaves_what_the_dead_left),
 	    TEST(killed_holder_is_followed_at_once),
 	    TEST(child_with_the_socket_holds_nothing),
 	    TEST(release_before_exit_is_clean),
