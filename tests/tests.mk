@@ -125,7 +125,7 @@ $(BUILD)/tests/chaos/lib/ttylockd: tests/chaos/ttylockd.sh | $(BUILD)/ttylockd
 storm_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,storm harm steerer worker stage expect)
 $(BUILD)/tests/chaos/storm.o: CPPFLAGS += -DSOURCES='"$(CURDIR)"'
 $(BUILD)/tests/chaos/storm: $(storm_o) $(chaos_o) $(BUILD)/tests/chaos/lib/libttylock.so.0 \
-	$(BUILD)/tests/chaos/lib/ttylockd | $(BUILD)/ttylock
+	$(BUILD)/tests/chaos/lib/ttylockd | $(BUILD)/ttylock $(BUILD)/libttylock-run.so
 	$(CC) $(ldflags) -o $@ $(storm_o) $(chaos_o) -pthread -L$(BUILD) -lttylock \
 		-Wl,-rpath,'$$ORIGIN/lib'
 

@@ -15,7 +15,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PARTS = ("Makefile", "client", "daemon", "proto", "tests/tests.mk", "tests/chaos", "tests/model", "build/gen",
          "build/proto", "build/daemon", "build/client", "build/tests/chaos")
-BUILT = ("build/ttylock", "build/ttylockd", "build/libttylock.so", "build/libttylock.so.0")
+BUILT = ("build/ttylock", "build/ttylockd", "build/libttylock.so", "build/libttylock.so.0", "build/libttylock-run.so")
 # Short, for what is lost shows by nothing coming; a run that goes on for so long has seen nothing.
 PATIENCE_MS = "6000"
 LIMIT_S = 60
