@@ -62,6 +62,7 @@ static struct {
 	int first_id;	       /* the caller's number of that one */
 	int spoken_to;	       /* -1: whoever is told of an event */
 	bool ending;
+	bool dropping; /* somebody's requests, one by one */
 } daemon_;
 
 static int conn_of(const struct caller *c)
@@ -73,10 +74,15 @@ static int conn_of(const struct caller *c)
 
 static void said(struct caller *c, const ttylock_Envelope *e, enum broker_urgency urgency)
 {
+	bool gone = c->gone;
+
 	oracle_said(c, e);
 	daemon_.spoken_to = conn_of(c);
 	peer_ops.send(c, e, urgency);
 	daemon_.spoken_to = -1;
+	/* One that waits behind those turns out to be gone between two of them. */
+	if (!gone && c->gone && daemon_.dropping)
+		oracle_lose_track();
 }
 static const struct broker_ops ops = {.send = said};
 
@@ -154,7 +160,9 @@ void __wrap_broker_caller_gone(struct broker *b, struct caller *c)
 	world_check(c->absent || may_be_gone(c));
 	c->gone = true;
 	oracle_gone(c);
+	daemon_.dropping = true;
 	__real_broker_caller_gone(b, c);
+	daemon_.dropping = false;
 	oracle_settled();
 }
 

@@ -39,9 +39,10 @@ void oracle_overdue(uint64_t id);
 /* The daemon was started anew, with all that it knew: of callers that are absent. */
 void oracle_restarted(void);
 
-/* Somebody who is absent was granted something: what is said from then on is not
- * compared any more. */
+/* Somebody who is absent was granted something, or track was lost: what is said from
+ * then on is not compared any more. */
 bool oracle_is_blind(void);
+void oracle_lose_track(void);
 
 /* What the table tells must be what the reference tells. */
 void oracle_compare(void);
