@@ -22,15 +22,16 @@ struct caller {
 	bool gone;  /* nothing more reaches it */
 	/* Of before a restart, and not back: no connection, only requests. */
 	bool absent;
+	bool proof_pending; /* `proof` is of a descriptor without its TerminalOpen yet */
+	bool watching;
 
 	/* What it has shown, by its own numbers; most show one. All hold references. */
 	struct terminal *first;
 	struct terminal **others; // owns; NULL, or of CALLER_TERMINALS - 1
 
 	/* What the descriptor that came last proves, until its TerminalOpen. */
-	bool proof_pending;
-	int proof_error;     /* 0 or what proof_take returned */
 	struct proof *proof; // owns; NULL unless it is pending without an error
+	int proof_error;     /* 0 or what proof_take returned */
 
 	/* Of its own process: NULL until it is needed. A process never gets other
 	 * ancestors (an orphan goes to one of them, or to process 1), so reading
@@ -39,10 +40,8 @@ struct caller {
 
 	struct idle_wait *idle; // owns; its WaitIdle that are not answered yet
 	uint32_t idle_count;
-
 	uint32_t holds; /* requests that are granted, at whatever depth */
 
-	bool watching;
 	struct caller *watch_prev, *watch_next; // broker.watchers
 };
 

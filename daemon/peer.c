@@ -22,18 +22,19 @@
 /* Of what a dead process has left in its socket. */
 #define LAST_WORDS 64
 
+/* There may be as many as waiters: members stand so that there are no holes. */
 struct peer {
 	struct caller caller; // first: peer_of()
 	struct peers *set;
 	struct peer *prev, *next; // peers.first
 	struct peer *next_dead;	  // peers.dead
 	int sock;
-	struct event readable, died;
-	struct event *greet; /* each grace; NULL once it has said Hello */
-	int graces;	     /* that are over */
-	struct turn turn;
+	short graces;	/* that are over */
 	bool paused;	/* not read from until the outbox is empty */
 	bool lingering; /* counted in usage */
+	struct event readable, died;
+	struct event *greet; /* each grace; NULL once it has said Hello */
+	struct turn turn;
 	struct inbox in;
 	struct sender out;
 };

@@ -16,14 +16,14 @@
 
 struct sender {
 	int sock;
+	bool events_lost; /* some were left out: to be told */
 	struct usage *usage;
 	struct event_base *base;
 	event_callback_fn on_writable;
 	void *arg;
 	struct event *writable; /* NULL while there was no need of it */
 	struct outbox out;
-	size_t bulk;	  /* long answers put into it since it was empty */
-	bool events_lost; /* some were left out: to be told */
+	size_t bulk; /* long answers put into it since it was empty */
 };
 
 /* on_writable is called when there is room; it is to call sender_flush. */
