@@ -16,6 +16,7 @@
 
 #include "../../client/lib/deadline.h"
 #include "../../client/lib/greet.h"
+#include "../../client/lib/lock.h"
 #include "ttylock.h"
 
 #define PATIENCE_MS 20000
@@ -236,7 +237,7 @@ static bool complain(bool good, const char *what)
 	return good;
 }
 
-/* Takes the terminal in good order: so the daemon forgets how it was left. */
+/* Takes the terminal and mends it: so the daemon forgets how it was left. */
 static bool next_is_granted(void)
 {
 	struct ttylock_wish wish = {.task_name = "next"};
@@ -245,7 +246,8 @@ static bool next_is_granted(void)
 
 	if (ttylock_open(&t, slave, 0) < 0)
 		return false;
-	bool good = ttylock_acquire(t, &wish, PATIENCE_MS, &id) == 0 && ttylock_release(t, id) == 0;
+	bool good = ttylock_acquire(t, &wish, PATIENCE_MS, &id) == 0 &&
+		    lock_save(t, id, (const uint8_t *)"", 0) == 0 && ttylock_release(t, id) == 0;
 	ttylock_close(t);
 	return good;
 }
