@@ -224,15 +224,17 @@ int forest_of_tree(struct forest *f, pid_t root)
 }
 
 /* Whether a terminal of that process with the same number is another one: each
- * container may have pseudo terminals of its own. */
+ * container may have pseudo terminals of its own. One that has ended cannot be asked
+ * any more, and has none. */
 static bool is_elsewhere(pid_t pid)
 {
 	char path[64];
 	struct stat theirs, ours;
 
 	snprintf(path, sizeof(path), "/proc/%d/root/dev/pts", (int)pid);
-	return stat(path, &theirs) == 0 && stat("/dev/pts", &ours) == 0 &&
-	       theirs.st_dev != ours.st_dev;
+	if (stat(path, &theirs) < 0)
+		return errno == ENOENT;
+	return stat("/dev/pts", &ours) == 0 && theirs.st_dev != ours.st_dev;
 }
 
 int forest_of_terminal(struct forest *f, unsigned device)

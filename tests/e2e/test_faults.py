@@ -510,7 +510,8 @@ def a_set_user_id_program_ignores_the_environment(stage):
     os.chown(stage.path("libttylock-run.so"), OURS, OURS)
     out = subprocess.run([program, "status"], env=stage.env, user=OURS, group=OURS, extra_groups=[],
                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
-    assert out.returncode == 125 and "libttylock-run.so" in out.stderr, out
+    assert "libttylock-run.so" in out.stderr, out
+    assert out.returncode == 125 or "LeakSanitizer does not work" in out.stderr, out
 
 
 # --- a holder that stands still -------------------------------------------------------------

@@ -99,21 +99,44 @@ static void *rest(void *arg)
 	return NULL;
 }
 
+/* Of its own group; it has another thread once it was told to, and says so. */
+static pid_t child_with_thread(int tell[2], int told[2])
+{
+	pthread_t thread;
+	char byte = 0;
+
+	assert_int_equal(pipe(tell) | pipe(told), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (read(tell[0], &byte, 1) != 1 ||
+		    pthread_create(&thread, NULL, rest, NULL) != 0 || write(told[1], &byte, 1) != 1)
+			_exit(1);
+		rest(NULL);
+	}
+	assert_int_equal(setpgid(pid, 0), 0);
+	children.pids[children.count++] = pid;
+	return pid;
+}
+
 /* Its number is among those given out since. */
 static void a_thread_is_no_process(void **state)
 {
 	struct census c = {0};
-	pthread_t thread;
-	pid_t first = child(0);
+	int tell[2], told[2];
+	char byte = 0;
+	pid_t first = child_with_thread(tell, told);
 
 	(void)state;
-	assert_int_equal(setpgid(0, first), 0);
 	check(&c, first, &first, 1);
-	assert_int_equal(pthread_create(&thread, NULL, rest, NULL), 0);
+	assert_int_equal(write(tell[1], &byte, 1), 1);
+	assert_int_equal(read(told[0], &byte, 1), 1);
 	check(&c, first, &first, 1);
-	assert_int_equal(setpgid(0, 0), 0);
-	pthread_cancel(thread);
-	pthread_join(thread, NULL);
+	for (int i = 0; i < 2; i++) {
+		close(tell[i]);
+		close(told[i]);
+	}
 	census_forget(&c);
 }
 
