@@ -109,8 +109,9 @@ static int is_alive(pid_t pid, void *arg)
 static void return_foreground(int tty, pid_t previous, pid_t home, struct census *c)
 {
 	bool lives =
-	    previous > 0 && previous != home && census_each_of_group(c, previous, is_alive, NULL);
+	    previous > 0 && (previous == home || census_each_of_group(c, previous, is_alive, NULL));
 
+	/* Where both are the same group, it is tried twice. */
 	if (!lives || foreground_set(tty, previous) < 0)
 		foreground_set(tty, home);
 }
