@@ -1,5 +1,6 @@
 #include "ticket.h"
 
+#include <sanitizer/asan_interface.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,14 @@ void tickets_init(struct tickets *set, uint32_t max, uint64_t seed)
 	slot_index_init(&set->by_number);
 	slot_index_init(&set->by_token);
 	set->seed = seed;
+	set->spare = NULL;
+	set->spare_size = 0;
 }
 
 void tickets_deinit(struct tickets *set)
 {
+	ASAN_UNPOISON_MEMORY_REGION(set->spare, set->spare_size);
+	free(set->spare);
 	slots_deinit(&set->slots);
 	slot_index_deinit(&set->by_id);
 	slot_index_deinit(&set->by_number);
@@ -45,12 +50,39 @@ static uint64_t token_hash(const struct tickets *set, const uint8_t token[TOKEN_
 	return slot_hash(slot_hash(set->seed, half[0]), half[1]);
 }
 
-static struct ticket *ticket_alloc(const struct ticket_texts *texts)
+static size_t ticket_size(const struct ticket *k)
+{
+	return offsetof(struct ticket, texts) + k->comm_at + strlen(ticket_subject_comm(k)) + 1;
+}
+
+/* Whoever asks and releases again and again finds the last one's memory. To use it in
+ * between is an error that ASan sees. */
+static struct ticket *memory_take(struct tickets *set, size_t size)
+{
+	struct ticket *k = set->spare;
+
+	if (!k || set->spare_size < size)
+		return malloc(size);
+	ASAN_UNPOISON_MEMORY_REGION(k, set->spare_size);
+	set->spare = NULL;
+	set->spare_size = 0;
+	return k;
+}
+
+static void memory_give(struct tickets *set, struct ticket *k)
+{
+	ASAN_UNPOISON_MEMORY_REGION(set->spare, set->spare_size);
+	free(set->spare);
+	set->spare_size = ticket_size(k);
+	set->spare = k;
+	ASAN_POISON_MEMORY_REGION(k, set->spare_size);
+}
+
+static struct ticket *ticket_alloc(struct tickets *set, const struct ticket_texts *texts)
 {
 	size_t name = strlen(texts->task_name) + 1, text = strlen(texts->text) + 1;
 	size_t comm = strlen(texts->subject_comm) + 1;
-	/* Not calloc(), for which glibc takes none of those that were just freed. */
-	struct ticket *k = malloc(offsetof(struct ticket, texts) + name + text + comm);
+	struct ticket *k = memory_take(set, offsetof(struct ticket, texts) + name + text + comm);
 
 	if (!k)
 		return NULL;
@@ -73,7 +105,7 @@ struct ticket *ticket_new(struct tickets *set, const struct ticket_texts *texts)
 	if (slot_index_reserve(&set->by_id, set->slots.cap) == 0 &&
 	    slot_index_reserve(&set->by_number, set->slots.cap) == 0 &&
 	    slot_index_reserve(&set->by_token, set->slots.cap) == 0)
-		k = ticket_alloc(texts);
+		k = ticket_alloc(set, texts);
 	if (!k) {
 		slots_give(&set->slots, slot);
 		return NULL;
@@ -113,7 +145,7 @@ void ticket_free(struct tickets *set, struct ticket *k)
 	slots_give(&set->slots, k->slot);
 	terminal_unref(k->terminal);
 	lineage_unref(k->lineage);
-	free(k);
+	memory_give(set, k);
 }
 
 struct ticket *tickets_by_id(const struct tickets *set, uint64_t id)

@@ -72,6 +72,8 @@ struct tickets {
 	struct slots slots; // of struct ticket *
 	struct slot_index by_id, by_number, by_token;
 	uint64_t seed;
+	struct ticket *spare; // owns; the memory of the last that was freed, or NULL
+	size_t spare_size;
 };
 
 void tickets_init(struct tickets *set, uint32_t max, uint64_t seed);

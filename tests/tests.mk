@@ -18,6 +18,12 @@ $(BUILD)/tests/programs/%: tests/e2e/programs/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O0 -g -Wall -Wextra -Werror -D_GNU_SOURCE -MMD -MP -o $@ $< -pthread
 
+# What a test preloads into others.
+tests: $(BUILD)/tests/programs/allocations.so
+$(BUILD)/tests/programs/%.so: tests/e2e/preloaded/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -MMD -MP -shared -fPIC -o $@ $<
+
 # All of the schedules' harness: a test names this one in its head.
 $(BUILD)/tests/schedule/harness.o: \
 	$(patsubst %,$(BUILD)/tests/schedule/%.o,schedule report cast board hooks)
