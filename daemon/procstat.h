@@ -13,4 +13,8 @@ struct procstat {
 /* 0, or -errno: -ESRCH when it is gone, -EBADMSG when its line cannot be understood. */
 int procstat_read(pid_t pid, struct procstat *out);
 
+/* The parent alone, which newer kernels tell without writing out all the rest. 0: it has
+ * none here, or cannot be looked at. */
+pid_t procstat_parent(pid_t pid);
+
 #endif

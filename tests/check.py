@@ -22,7 +22,8 @@ CMOCKA_RAN = re.compile(r"\[==========\].*?(\d+) test\(s\) run\.")
 CMOCKA_PASSED = re.compile(r"\[  PASSED  \] (\d+) test")
 TAP = re.compile(r"^(ok|not ok) - ", re.M)
 JOBS = os.cpu_count() or 1
-SHOWN = 6000  # the last characters of what failed
+SHOWN = 6000  # the last characters of what failed; above it, lines that say why
+WHY = re.compile(r"FAILED|not ok|not so|[Ee]rror|ERROR|SUMMARY")
 FAILURES = []
 
 
@@ -68,6 +69,7 @@ def report(result, totals, counted=True):
     print(f"{verdict:6} {name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped"
           f" ({took:.0f} s)" if counted else f"{verdict:6} {name} ({took:.0f} s)", flush=True)
     if counts[1]:
+        print("\n".join(line for line in output[:-SHOWN].splitlines() if WHY.search(line))[:SHOWN])
         print(output[-SHOWN:], flush=True)
         FAILURES.append(f"FAILED {name}")
     for line in re.findall(r"^skipped: .*", output, re.M):

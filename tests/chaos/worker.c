@@ -353,7 +353,8 @@ __attribute__((noreturn)) static void be_nested(struct worker *w, int terminal, 
 	struct stay s;
 
 	prctl(PR_SET_PDEATHSIG, draw(w, 2) ? SIGKILL : 0);
-	memset(w->handles, 0, sizeof(w->handles)); /* the parent's */
+	for (int i = 0; i < w->count; i++)
+		forget(w, i); /* the parent's */
 	w->slot = &own;
 	if (acquire(w, &s, terminal, false, draw(w, 4) ? -1 : (int)draw(w, 100))) {
 		enter(w, &s, under);
