@@ -284,31 +284,37 @@ static size_t three_frames(uint8_t *out, size_t *at_open)
 	return n + (size_t)frame_encode(&lock, out + n, FRAME_MAX);
 }
 
+/* What came of the three: the other terminal is this connection's; both are closed. */
+static void granted_and_left(struct conn *c, const struct second *s)
+{
+	ttylock_Envelope welcome;
+
+	expect(c, ttylock_Envelope_welcome_tag, &welcome);
+	assert_string_equal(expect_status(c, ttylock_State_STATE_GRANTED).terminal, s->name);
+	/* Its end may be seen after what the holder asks next. */
+	say_release(c, 1);
+	settle(c);
+	conn_close(c);
+	second_close(s);
+}
+
 static void a_descriptor_comes_with_three_frames_in_one_write(void **state)
 {
 	struct second s = second_open();
 	uint8_t out[3 * FRAME_MAX];
-	ttylock_Envelope welcome;
 	struct conn c;
 	size_t at_open, n = three_frames(out, &at_open);
 
 	(void)state;
 	conn_open(&c, d.socket);
 	conn_send_bytes(&c, out, n, &s.tty, 1);
-	expect(&c, ttylock_Envelope_welcome_tag, &welcome);
-	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, s.name);
-	/* Its end may be seen after what the holder asks next. */
-	say_release(&c, 1);
-	settle(&c);
-	conn_close(&c);
-	second_close(&s);
+	granted_and_left(&c, &s);
 }
 
 static void a_descriptor_comes_with_the_first_byte_of_its_frame(void **state)
 {
 	struct second s = second_open();
 	uint8_t out[3 * FRAME_MAX];
-	ttylock_Envelope welcome;
 	struct conn c;
 	size_t at_open, n = three_frames(out, &at_open);
 
@@ -318,13 +324,7 @@ static void a_descriptor_comes_with_the_first_byte_of_its_frame(void **state)
 		conn_send_bytes(&c, out + i, 1, &s.tty, i == at_open);
 		settle(&holder);
 	}
-	expect(&c, ttylock_Envelope_welcome_tag, &welcome);
-	assert_string_equal(expect_status(&c, ttylock_State_STATE_GRANTED).terminal, s.name);
-	/* Its end may be seen after what the holder asks next. */
-	say_release(&c, 1);
-	settle(&c);
-	conn_close(&c);
-	second_close(&s);
+	granted_and_left(&c, &s);
 }
 
 /* A long write whose descriptor arrives before its frame, and at once the next
