@@ -1,0 +1,39 @@
+/* child: the command of `ttylock run`: its start, its stops and its end.
+ *
+ * It stays out of the command's way: same process group, unless nobody above does
+ * job control, and a stop of the command is one of ours.
+ */
+#ifndef TTYLOCK_CHILD_H
+#define TTYLOCK_CHILD_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "signals.h"
+#include "upkeep.h"
+
+struct child {
+	const struct upkeep *upkeep; /* its terminal's */
+	char **argv;
+	pid_t pid;   /* 0: it has ended */
+	pid_t group; /* its own process group; 0: it is in ours */
+	int status;  /* what to exit with then */
+	bool killed; /* by a signal */
+};
+
+/* With crash handling, if there is any; as signals_restore() has it. 0, or the status
+ * to exit with after a line that says why. */
+int child_start(struct child *c, const struct signals *signals);
+
+/* What waitpid(2) has said of it. continued: SIGCONT has come since it stopped, if it
+ * did. */
+void child_changed(struct child *c, int status, bool continued);
+
+/* Only if our SIGCONT was for us alone: a shell sends it to the whole job, and an
+ * editor takes a second one for another stop. */
+void child_continue(const struct child *c);
+
+/* Once it is gone: the foreground is ours again, unless a debugger has it. */
+void child_take_back_foreground(const struct child *c);
+
+#endif
