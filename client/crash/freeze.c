@@ -7,6 +7,7 @@
 #include "freeze.h"
 
 #include "kernel.h"
+#include "takeover.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -27,7 +28,6 @@ static _Atomic uint32_t frozen; /* the freeze in force, 0 = none: what the parke
 static _Atomic uint32_t parked;
 static _Atomic int64_t go_on_ns;
 static uint32_t freezes, told;
-static struct kernel_action before;
 static uint8_t told_tids[TID_MAX / 8]; /* untouched pages of it cost nothing */
 
 /* As the kernel lays out a queued signal's value. */
@@ -40,11 +40,6 @@ static siginfo_t park_info(uint32_t freeze, pid_t pid)
 	return info;
 }
 
-static bool is_function(const struct kernel_action *action)
-{
-	return action->handler != (void *)SIG_DFL && action->handler != (void *)SIG_IGN;
-}
-
 static void linger(void)
 {
 	int64_t until = go_on_ns;
@@ -54,6 +49,10 @@ static void linger(void)
 		;
 }
 
+static void park(int sig, siginfo_t *info, void *context);
+
+static struct takeover taken = {.sig = SIG_PARK, .handler = park};
+
 static void park(int sig, siginfo_t *info, void *context)
 {
 	uint64_t value = (uint64_t)info->si_value.sival_ptr;
@@ -61,8 +60,7 @@ static void park(int sig, siginfo_t *info, void *context)
 	int saved = errno;
 
 	if (info->si_code != SI_QUEUE || value >> 32 != MAGIC) {
-		if (is_function(&before))
-			((void (*)(int, siginfo_t *, void *))before.handler)(sig, info, context);
+		takeover_pass_on(&taken, sig, info, context);
 	} else if (frozen == freeze) {
 		parked++;
 		kernel_futex_wake(&parked);
@@ -71,27 +69,6 @@ static void park(int sig, siginfo_t *info, void *context)
 		linger();
 	}
 	errno = saved;
-}
-
-/*
- * The crash signal's own action, put there through libc, lends what the kernel wants to know about
- * returning from a handler.
- */
-static int take_signal(int sig)
-{
-	struct kernel_action ours, old;
-	int error = kernel_sigaction(sig, NULL, &ours);
-
-	if (error)
-		return error;
-	ours.handler = park;
-	ours.flags = (ours.flags & ~(unsigned long)(SA_RESETHAND | SA_NODEFER | SA_NOCLDSTOP)) |
-		     SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-	ours.mask = ~0ull;
-	error = kernel_sigaction(SIG_PARK, &ours, &old);
-	if (!error && old.handler != ours.handler)
-		before = old;
-	return error;
 }
 
 /* Signal the thread unless that was done before. */
@@ -182,7 +159,7 @@ unsigned freeze_others(int sig, char *buf, size_t size)
 	 * a freeze. */
 	others = pass(dir, buf, size, false);
 	if (others > 0) {
-		if (take_signal(sig) == 0)
+		if (takeover_begin(&taken, sig) == 0)
 			park_all(dir, buf, size);
 		else
 			others = 0;
@@ -198,6 +175,6 @@ void freeze_thaw(void)
 	go_on_ns = kernel_now_ns() + LINGER;
 	frozen = 0;
 	kernel_futex_wake(&frozen);
-	if (parked >= told || is_function(&before))
-		kernel_sigaction(SIG_PARK, &before, NULL);
+	if (parked >= told || takeover_has_before(&taken))
+		takeover_end(&taken);
 }

@@ -11,6 +11,7 @@
 #include "context.h"
 #include "gate.h"
 #include "kernel.h"
+#include "takeover.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -28,8 +29,6 @@ static struct wait {
 	struct sigaction now, then;
 } waits[NSIG];
 
-static struct kernel_action before;
-
 static bool is_same(const struct sigaction *a, const struct sigaction *b)
 {
 	return a->sa_handler == b->sa_handler &&
@@ -46,13 +45,7 @@ static bool is_any_left(pid_t pid)
 
 static void on_end(int sig, siginfo_t *info, void *context);
 
-static void give_signal_back(void)
-{
-	struct kernel_action now;
-
-	if (kernel_sigaction(SIG_END, NULL, &now) == 0 && now.handler == (void *)on_end)
-		kernel_sigaction(SIG_END, &before, NULL);
-}
+static struct takeover taken = {.sig = SIG_END, .handler = on_end};
 
 /* Of a thread that has not moved, the fault would only come again, and the debugger after it: for
  * ever. */
@@ -100,31 +93,12 @@ static void on_end(int given, siginfo_t *info, void *context)
 		    (info->si_code > 0 && wait->tid != tid && pass_on(wait, pid)))
 			continue;
 		end_wait(wait, sig, context);
-		if (!is_any_left(pid))
-			give_signal_back();
+		if (!is_any_left(pid) && takeover_is_in_force(&taken))
+			takeover_end(&taken);
 	}
-	if (gate < 0 && before.handler != (void *)SIG_DFL && before.handler != (void *)SIG_IGN)
-		((void (*)(int, siginfo_t *, void *))before.handler)(given, info, context);
+	if (gate < 0)
+		takeover_pass_on(&taken, given, info, context);
 	errno = saved;
-}
-
-/* The crash signal's own action, put there through libc, lends what the kernel wants to know about
- * returning from a handler. */
-static int take_signal(int sig)
-{
-	struct kernel_action ours, old;
-	int error = kernel_sigaction(sig, NULL, &ours);
-
-	if (error)
-		return error;
-	ours.handler = on_end;
-	ours.flags = (ours.flags & ~(unsigned long)(SA_RESETHAND | SA_NODEFER | SA_NOCLDSTOP)) |
-		     SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-	ours.mask = ~0ull;
-	error = kernel_sigaction(SIG_END, &ours, &old);
-	if (!error && old.handler != ours.handler)
-		before = old;
-	return error;
 }
 
 static int listen_at(int gate, pid_t pid)
@@ -156,7 +130,7 @@ void rearm_later(
 	wait->now = *now;
 	wait->then = *then;
 	wait->pid = syscall(SYS_getpid);
-	if (take_signal(sig) != 0 || listen_at(gate, wait->pid) != 0 ||
+	if (takeover_begin(&taken, sig) != 0 || listen_at(gate, wait->pid) != 0 ||
 	    gate_read(gate) == GATE_ENDED)
 		rearm_forget(sig);
 }
