@@ -19,7 +19,7 @@ MODULES = ["proto/frame", "daemon/locktable", "daemon/locktable_view", "daemon/l
            "daemon/text"]
 TESTS = ["test_frame", "test_locktable", "test_locktable_model", "test_nested",
          "test_serve_first", "test_waitgraph", "test_policy", "test_usage", "test_bucket",
-         "test_text", "test_unknown"]
+         "test_text", "test_unknown", "test_restore", "test_slots"]
 
 
 def branches(module):

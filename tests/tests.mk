@@ -220,8 +220,7 @@ fuzz-afl:
 # The protocol's models, searched to their last states (docs/model.md), and the lock
 # table against its naive reference, ten times as long as in `make check`.
 model: $(BUILD)/tests/test_locktable_model
-	/usr/bin/python3 tests/model/check_model.py
-	TTYLOCK_MODEL_STEPS=10000000 $<
+	/usr/bin/python3 tests/model/check_model.py --table $<
 
 # --- the benchmark -----------------------------------------------------------
 

@@ -1,20 +1,27 @@
 """The protocol's models (*.pml), searched to the last state by spin: the right
 model has no error, and each seeded bug is found by a property.
 
-    check_model.py [--quick] [NAME…]    --quick: the part that `make check` runs
+    check_model.py [--quick] [--table PROGRAM] [NAME…]
+
+--quick: the part that `make check` runs. --table: beside them, the lock table against its
+reference, by that program.
 
 A search counts only if it was whole: no truncation, no limit of depth or memory.
-Prints for each what was covered, states, depth and the processor's time.
+Prints for each what was covered, states, depth and the processor's time; at the end what
+all of it took, by the clock and of the processors, and what took longest.
 docs/model.md says what the models have to do with the code."""
+import argparse
 import concurrent.futures
 import glob
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 JOBS = min(os.cpu_count() or 1, 4)
@@ -109,10 +116,6 @@ class Broken(Exception):
     pass
 
 
-class Broken(Exception):
-    pass
-
-
 def call(argv, cwd, env=None):
     """(exit status, what it printed, seconds of the processor)"""
     with tempfile.TemporaryFile("w+", dir=cwd) as out:
@@ -187,29 +190,53 @@ def one(work, name, job):
     except Broken as e:
         failed, line = "did not run", str(e)
     kind = "bug: " if name in BUGS else "known gap: " if name in GAPS else ""
-    return failed, states, seconds, (
+    return name, failed, states, seconds, (
         f"{'FAILED' if failed else 'ok'}: {kind}{name}: {line} ({seconds:.1f} s)"
         + (f": {failed}" if failed else ""))
 
 
+TABLE = "the lock table against its reference"
+TABLE_STEPS = 10000000
+
+
+def table(work, program):
+    status, text, seconds = call([program], work,
+                                 {**os.environ, "TTYLOCK_MODEL_STEPS": str(TABLE_STEPS)})
+    failed = "it differs" if status else None
+    return TABLE, failed, 0, seconds, (
+        f"{'FAILED' if failed else 'ok'}: {TABLE}: {TABLE_STEPS} steps ({seconds:.1f} s)"
+        + (f"\n{text}" if failed else ""))
+
+
 def main():
-    quick = "--quick" in sys.argv[1:]
-    names = [a for a in sys.argv[1:] if not a.startswith("--")]
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--table", type=os.path.abspath)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    quick, names = options.quick, options.names
     jobs = {n: job for n, (job, fast) in RIGHT.items() if fast or not quick} | GAPS | BUGS
     jobs = {n: job for n, job in jobs.items() if not names or any(a in n for a in names)}
-    failures = all_states = all_seconds = 0
+    count, failures, all_states, longest = len(jobs) + bool(options.table), 0, 0, (0, "")
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ttylock-model-") as work, \
             concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         list(pool.map(lambda m: build(work, m, quick), ("turns", "rounds", "circle", "idle", "mend")))
-        for future in concurrent.futures.as_completed(
-                [pool.submit(one, work, *job) for job in jobs.items()]):
-            failed, states, seconds, line = future.result()
+        # The longest first, so that nothing waits for one that began late.
+        futures = [pool.submit(one, work, *job) for job in jobs.items()]
+        if options.table:
+            futures.insert(0, pool.submit(table, work, options.table))
+        for future in concurrent.futures.as_completed(futures):
+            name, failed, states, seconds, line = future.result()
             failures += bool(failed)
-            all_states, all_seconds = all_states + states, all_seconds + seconds
+            all_states, longest = all_states + states, max(longest, (seconds, name))
             print(line, flush=True)
-    print(f"{all_states} states, {all_seconds:.0f} s of the processor's time")
-    print(f"{len(jobs) - failures} passed, {failures} failed, 0 skipped")
-    sys.exit(1 if failures or not jobs else 0)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{all_states} states; {time.monotonic() - began:.0f} s by the clock, "
+          f"{used.ru_utime + used.ru_stime:.0f} s of the processors' time, compiling included, "
+          f"{JOBS} at a time; the longest, {longest[1]}, took {longest[0]:.0f} s of that")
+    print(f"{count - failures} passed, {failures} failed, 0 skipped")
+    sys.exit(1 if failures or not count else 0)
 
 
 main()

@@ -66,6 +66,36 @@ static void debt_is_paid_first(void **state)
 	assert_true(bucket_has(&b, &rate, 110 + 2000));
 }
 
+/* Neither a moment early, nor is more given back than was spent. */
+static void refilled_at_the_very_millisecond(void **state)
+{
+	for (uint32_t per_s = 1; per_s <= 3000; per_s += 7) {
+		const struct bucket_rate one = {.per_s = per_s, .burst = 1};
+		uint64_t due = (1000 + per_s - 1) / per_s;
+		struct bucket b = {0};
+
+		bucket_spend(&b, &one, 1, 1);
+		assert_true(due == 1 || !bucket_has(&b, &one, due));
+		assert_true(bucket_has(&b, &one, 1 + due));
+		assert_true(bucket_has(&b, &one, 2 + due));
+		bucket_spend(&b, &one, 2 + due, 1);
+		assert_true(bucket_has(&b, &one, 1000000));
+	}
+	(void)state;
+}
+
+/* What was refilled until then does not make up for what is spent now. */
+static void debt_is_forgiven_as_of_now(void **state)
+{
+	struct bucket b = {0};
+
+	(void)state;
+	bucket_spend(&b, &rate, 0, 200); /* all that is not forgiven */
+	bucket_spend(&b, &rate, 1000, 100);
+	assert_false(bucket_has(&b, &rate, 2509));
+	assert_true(bucket_has(&b, &rate, 2510));
+}
+
 static void clock_that_goes_back_gives_nothing(void **state)
 {
 	struct bucket b = {0};
@@ -83,6 +113,8 @@ int main(void)
 	    cmocka_unit_test(zeroed_is_full),
 	    cmocka_unit_test(refills_at_its_rate),
 	    cmocka_unit_test(debt_is_paid_first),
+	    cmocka_unit_test(refilled_at_the_very_millisecond),
+	    cmocka_unit_test(debt_is_forgiven_as_of_now),
 	    cmocka_unit_test(clock_that_goes_back_gives_nothing),
 	};
 

@@ -85,6 +85,9 @@ static void largest_of_locks(ttylock_Envelope *e)
 	case ttylock_Envelope_force_release_tag:
 		e->body.force_release.id = UINT64_MAX;
 		break;
+	case ttylock_Envelope_serve_first_tag:
+		e->body.serve_first.id = UINT64_MAX;
+		break;
 	}
 }
 
@@ -137,7 +140,13 @@ static ttylock_Envelope largest(pb_size_t kind)
 	return e;
 }
 
-enum { FIRST_KIND = ttylock_Envelope_hello_tag, LAST_KIND = ttylock_Envelope_wait_idle_tag };
+enum { FIRST_KIND = ttylock_Envelope_hello_tag, LAST_KIND = ttylock_Envelope_serve_first_tag };
+
+static void every_kind_is_known_here(void **state)
+{
+	(void)state;
+	assert_int_equal(ttylock_Envelope_msg.largest_tag, LAST_KIND);
+}
 
 /* Encoded again, what came back is what went out. */
 static void largest_there_and_back(void **state)
@@ -321,6 +330,22 @@ static void bytes_are_those_of_the_envelope(void **state)
 	}
 }
 
+/* What was there before a message was decoded is not in it. */
+static void nothing_of_before_is_left(void **state)
+{
+	(void)state;
+	for (pb_size_t kind = FIRST_KIND; kind <= LAST_KIND; kind++) {
+		ttylock_Envelope bare = {.which_body = kind}, back;
+		uint8_t out[FRAME_MAX], again[FRAME_MAX];
+		ssize_t n = frame_encode(&bare, out, sizeof(out));
+
+		memset(&back, 0xa5, sizeof(back));
+		assert_int_equal(frame_decode(out, (size_t)n, &back), n);
+		assert_int_equal(frame_encode(&back, again, sizeof(again)), n);
+		assert_memory_equal(out, again, n);
+	}
+}
+
 /* Of an Envelope with two messages the last one counts. */
 static void last_of_two_messages_counts(void **state)
 {
@@ -362,6 +387,7 @@ static void random_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_kind_is_known_here),
 	    cmocka_unit_test(largest_there_and_back),
 	    cmocka_unit_test(cut_anywhere_is_incomplete),
 	    cmocka_unit_test(two_in_one_buffer),
@@ -372,6 +398,7 @@ int main(void)
 	    cmocka_unit_test(what_is_no_message_is_not_encoded),
 	    cmocka_unit_test(small_buffer_is_an_error),
 	    cmocka_unit_test(bytes_are_those_of_the_envelope),
+	    cmocka_unit_test(nothing_of_before_is_left),
 	    cmocka_unit_test(last_of_two_messages_counts),
 	    cmocka_unit_test(random_bytes),
 	};

@@ -37,6 +37,15 @@ static void clean_cases(void **state)
 	    {"\xe0\x80\xaf", "???"},
 	    {"\xed\xa0\x80", "???"},	  /* surrogate */
 	    {"\xf4\x90\x80\x80", "????"}, /* beyond Unicode */
+	    /* The least and the greatest of each length. */
+	    {"\xc2\x80", "?"},
+	    {"\xc2\x9f\xc2\xa0", "?\xc2\xa0"},
+	    {"\xe0\xa0\x80", "\xe0\xa0\x80"},
+	    {"\xf0\x90\x80\x80", "\xf0\x90\x80\x80"},
+	    {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
+	    {"\xed\xbf\xbf", "???"},	  /* the last surrogate */
+	    {"\xf8\x90\x80\x80", "????"}, /* begins no character */
+	    {"\xe9\x82.", "??."},
 	    {"cut\xe2\x82", "cut??"},
 	    {") 1 (", ") 1 ("},
 	};
@@ -71,6 +80,9 @@ static void no_terminator_needed(void **state)
 	assert_string_equal(out, "abc");
 	text_clean(out, sizeof(out), "ab\0cd", 5);
 	assert_string_equal(out, "ab");
+	/* Nor is the rest of a character looked for behind the end. */
+	text_clean(out, sizeof(out), "ab\xe2\x82\xac", 4);
+	assert_string_equal(out, "ab??");
 }
 
 int main(void)

@@ -83,129 +83,6 @@ static void unknown_is_said_to_be(void **state)
 	locktable_free(NULL);
 }
 
-static void left_is_what_was_set(void **state)
-{
-	struct locktable_left left = {.dirty = true, .untold = true, .saved_size = 3}, got;
-	uint64_t holder = granted(1, 1, 0);
-
-	(void)state;
-	memcpy(left.saved, "abc", 3);
-	for (int i = 0; i < 2; i++) { /* and again, over what is there */
-		assert_true(locktable_set_left(table, 1, holder, &left));
-		assert_true(locktable_set_left(table, 1, 0, &left));
-		locktable_get_left(table, 1, holder, &got);
-		assert_true(got.dirty && got.untold);
-		assert_int_equal(got.saved_size, 3);
-		assert_memory_equal(got.saved, "abc", 3);
-		locktable_get_left(table, 1, 0, &got);
-		assert_int_equal(got.saved_size, 3);
-	}
-	left = (struct locktable_left){0};
-	assert_true(locktable_set_left(table, 1, holder, &left));
-	locktable_get_left(table, 1, holder, &got);
-	assert_false(got.dirty || got.untold);
-	assert_int_equal(got.saved_size, 0);
-	/* One who never knew that it held leaves the level as it was. */
-	assert_int_equal(
-	    locktable_release(table, holder, LOCKTABLE_UNTOUCHED, &change), LOCKTABLE_RELEASED);
-	assert_true(change.kept);
-	locktable_get_left(table, 1, 0, &got);
-	assert_int_equal(got.saved_size, 3);
-}
-
-static void restored_is_what_was_there(void **state)
-{
-	struct locktable_wish w = wish(1, 1, 0);
-	struct locktable_place place = {.granted = 5}, got;
-
-	(void)state;
-	assert_false(locktable_restore(table, &w, 0, &place, 0));
-	assert_true(locktable_restore(table, &w, 7, &place, 3));
-	assert_false(locktable_restore(table, &w, 7, &place, 3));
-	assert_false(locktable_restore(table, &w, 8, &place, 3)); /* the same task */
-	w = wish(2, 1, 0);
-	assert_false(locktable_restore(table, &w, 7, &place, 3)); /* the same id */
-	place = (struct locktable_place){.rank = 9};
-	assert_true(locktable_restore(table, &w, 9, &place, 3));
-	assert_true(locktable_place(table, 9, &got));
-	assert_int_equal(got.granted, 0);
-	assert_int_equal(got.rank, 9);
-	assert_true(locktable_place(table, 7, &got));
-	assert_int_equal(got.granted, 5);
-	locktable_skip_ids(table, 20);
-	locktable_skip_ids(table, 10);
-	assert_int_equal(queued(3, 1, 0), 21);
-	assert_true(locktable_reown(table, 9, 1));
-	assert_true(locktable_reown(table, 7, 50));
-	assert_int_equal(locktable_owned(table, 50), 7);
-	assert_int_equal(locktable_owned(table, 1), 9);
-	assert_int_equal(locktable_owned(table, 2), 0);
-}
-
-/* A request is at least as old as the grant under which it asked, but the terminals'
- * holders come in any order: the next grant is above them all. */
-static void next_grant_is_above_all(void **state)
-{
-	struct locktable_place place = {.granted = 9}, got;
-	struct locktable_wish w = wish(1, 1, 0);
-
-	(void)state;
-	assert_true(locktable_restore(table, &w, 1, &place, 0));
-	w = wish(2, 2, 0);
-	place.granted = 5;
-	assert_true(locktable_restore(table, &w, 2, &place, 0));
-	assert_true(locktable_place(table, granted(3, 3, 0), &got));
-	assert_int_equal(got.granted, 10);
-}
-
-/* Nobody holds until it is served; then the first in line does. */
-static void waiters_alone_are_served(void **state)
-{
-	struct locktable_place place = {.rank = 1};
-	struct locktable_wish first = wish(1, 1, 0), second = wish(2, 1, 0);
-
-	(void)state;
-	assert_true(locktable_restore(table, &first, 1, &place, 0));
-	place.rank = 2;
-	assert_true(locktable_restore(table, &second, 2, &place, 0));
-	assert_true(locktable_requeue(table, 1, &change));
-	assert_int_equal(change.holder, 0);
-	assert_int_equal(change.position, 1);
-	assert_true(locktable_serve(table, 1, &change));
-	assert_int_equal(change.grant.request, 1);
-	assert_int_equal(change.grant.owner, 1);
-	assert_int_equal(change.grant.waiters, 1);
-	assert_false(locktable_serve(table, 1, &change));
-	assert_int_equal(locktable_successor(table, 1), 2);
-	assert_true(locktable_requeue(table, 2, &change));
-	assert_int_equal(change.holder, 1);
-}
-
-/* Whoever was served first is so after a restart, too, and the last of them foremost. */
-static void served_first_is_so_by_its_place(void **state)
-{
-	struct locktable_place place[5];
-	uint64_t id[5];
-
-	(void)state;
-	for (uint64_t i = 0; i < 5; i++)
-		id[i] = lock(10 * i + 1, 1, 0, i ? LOCKTABLE_QUEUED : LOCKTABLE_GRANTED);
-	assert_int_equal(locktable_serve_first(table, id[3], &change), LOCKTABLE_QUEUED);
-	assert_int_equal(locktable_serve_first(table, id[4], &change), LOCKTABLE_QUEUED);
-	assert_int_equal(locktable_serve_first(table, id[2], &change), LOCKTABLE_QUEUED);
-	static const int order[] = {0, 2, 4, 3, 1};
-	for (int i = 0; i < 5; i++)
-		assert_true(locktable_place(table, id[order[i]], &place[i]));
-	for (int i = 0; i < 5; i++) {
-		for (int j = 0; j < 5; j++) {
-			int order_of = restore_compare(&place[i], &place[j]);
-
-			assert_int_equal(order_of < 0, i < j);
-			assert_int_equal(order_of > 0, i > j);
-		}
-	}
-}
-
 static void saved(struct locktable *t, uint64_t request)
 {
 	assert_true(locktable_save(t, request, "x", 1));
@@ -368,6 +245,8 @@ static void out_of_memory_is_a_refusal(void **state)
 		uint64_t request = change.request;
 		allocations_left = 0;
 		assert_false(locktable_save(t, request, "x", 1));
+		allocations_left = 0;
+		assert_false(locktable_set_left(t, 1, request, &left));
 		allocations_left = -1;
 		saved(t, request);
 		locktable_free(t);
@@ -463,11 +342,6 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(unknown_is_said_to_be),
-	    TEST(left_is_what_was_set),
-	    TEST(restored_is_what_was_there),
-	    TEST(next_grant_is_above_all),
-	    TEST(waiters_alone_are_served),
-	    TEST(served_first_is_so_by_its_place),
 	    TEST(what_a_clean_level_has_is_given_back),
 	    TEST(what_is_saved_is_given_back),
 	    TEST(owners_are_given_back),

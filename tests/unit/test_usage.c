@@ -111,6 +111,19 @@ static void bytes_are_shared(void **state)
 	assert_int_equal(set.queued_bytes, 0);
 }
 
+/* Half of what the others leave: who is alone has nothing of his own to reckon with. */
+static void own_bytes_are_no_others(void **state)
+{
+	const uint64_t most = POLICY_BYTES_MAX - POLICY_BYTES_MAX / POLICY_ROOT_RESERVE;
+
+	(void)state;
+	usage_queued(a, most / 2 - 1);
+	assert_int_equal(usage_may_queue(a), POLICY_ALLOW);
+	usage_queued(a, 1);
+	assert_int_equal(usage_may_queue(a), POLICY_QUOTA);
+	usage_unqueued(a, a->queued_bytes);
+}
+
 static void many_refusals_are_counted_only(void **state)
 {
 	uint32_t told = 0, untold = 0;
@@ -135,6 +148,7 @@ int main(void)
 	    TEST(no_memory_is_no_record),
 	    TEST(rate_is_of_each_user),
 	    TEST(bytes_are_shared),
+	    TEST(own_bytes_are_no_others),
 	    TEST(many_refusals_are_counted_only),
 	};
 
