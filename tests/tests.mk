@@ -117,7 +117,7 @@ mutants:
 	@/usr/bin/python3 tests/mutants.py
 
 # Storms of processes and of deaths of the daemon.
-chaos_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,board orders keeper)
+chaos_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,board parts orders keeper)
 
 # A library of the storm's own, beside which it finds a daemon that logs all it does.
 # CHAOS_DAEMON, CHAOS_GRACE in the environment: another daemon, other seconds for those who

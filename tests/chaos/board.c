@@ -1,21 +1,19 @@
 #include "board.h"
 
 #include <stdarg.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "orders.h"
+#include "parts.h"
 
 #define NOTES	   4096
 #define NOTE_SIZE  120
 #define TENURES	   (1u << 16)
-#define PIDS	   (1u << 16)
 #define PF_EXITING 0x4
 
 /* Somebody's time at a terminal: for telling whether who is said to be there lives. */
@@ -32,7 +30,6 @@ static struct whole {
 	uint64_t last_id[BOARD_TERMINALS];
 	uint32_t last_tenure, last_note;
 	struct tenure tenures[TENURES];
-	pid_t crashing[PIDS];
 	char notes[NOTES][NOTE_SIZE];
 } * whole;
 
@@ -49,6 +46,7 @@ void board_init(uint64_t seed)
 	board = &whole->board;
 	board->seed = seed;
 	orders_init();
+	parts_init();
 }
 
 int64_t board_ms(void)
@@ -75,8 +73,11 @@ __attribute__((format(printf, 1, 0))) static void note(const char *format, va_li
 {
 	uint32_t n = __atomic_fetch_add(&whole->last_note, 1, __ATOMIC_RELAXED) % NOTES;
 	char *line = whole->notes[n];
-	int used = snprintf(line, NOTE_SIZE, "%lld %d ", (long long)board_ms(), gettid());
+	pid_t pid = getpid(), thread = gettid();
+	int used = snprintf(line, NOTE_SIZE, "%lld %d ", (long long)board_ms(), pid);
 
+	if (thread != pid)
+		used += snprintf(line + used, NOTE_SIZE - (size_t)used, "(thread %d) ", thread);
 	vsnprintf(line + used, NOTE_SIZE - (size_t)used, format, args);
 }
 
@@ -89,13 +90,22 @@ void board_note(const char *format, ...)
 	va_end(args);
 }
 
-void board_print_notes(unsigned count)
+static bool is_note_of(const char *line, pid_t pid)
 {
-	uint32_t last = whole->last_note;
+	int by;
 
-	count = count > NOTES ? NOTES : count;
-	for (uint32_t i = last < count ? 0 : last - count; i != last; i++)
-		printf("  %.*s\n", NOTE_SIZE, whole->notes[i % NOTES]);
+	return sscanf(line, "%*d %d", &by) == 1 && by == pid;
+}
+
+void board_print_notes(unsigned count, pid_t of)
+{
+	uint32_t last = whole->last_note, first = last, oldest = last < NOTES ? 0 : last - NOTES;
+
+	for (unsigned found = 0; first != oldest && found < count; first--)
+		found += !of || is_note_of(whole->notes[(first - 1) % NOTES], of);
+	for (uint32_t i = first; i != last; i++)
+		if (!of || is_note_of(whole->notes[i % NOTES], of))
+			printf("  %.*s\n", NOTE_SIZE, whole->notes[i % NOTES]);
 }
 
 void board_fail(const char *format, ...)
@@ -103,13 +113,27 @@ void board_fail(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	if (__atomic_fetch_add(&board->failed, 1, __ATOMIC_SEQ_CST) == 0)
-		vsnprintf(board->failure, sizeof(board->failure), format, args);
+	if (__atomic_fetch_add(&board->failed, 1, __ATOMIC_SEQ_CST) == 0) {
+		const char *part = part_name(getpid());
+		size_t size = sizeof(board->failure);
+		int used = vsnprintf(board->failure, size, format, args);
+		if (part && (size_t)used < size)
+			snprintf(board->failure + used, size - (size_t)used, ", says %s", part);
+		board->blamed = getpid();
+	}
 	va_end(args);
 	va_start(args, format);
 	note(format, args);
 	va_end(args);
 	_exit(1);
+}
+
+void board_blame(pid_t pid, const char *why)
+{
+	if (__atomic_fetch_add(&board->failed, 1, __ATOMIC_SEQ_CST) != 0)
+		return;
+	snprintf(board->failure, sizeof(board->failure), "%s", why);
+	board->blamed = pid;
 }
 
 void board_count(enum board_count what)
@@ -243,20 +267,4 @@ void board_leave(int terminal, uint64_t mark)
 	    at, &was, without(terminal, was, mark), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;
 	board_note("terminal %d: leaves", terminal);
-}
-
-/* --- ends ----------------------------------------------------------------------- */
-
-void board_crashes(void)
-{
-	whole->crashing[(unsigned)getpid() % PIDS] = getpid();
-}
-
-bool board_is_fair_end(pid_t pid, int status)
-{
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status) == 0 || board->failed;
-	/* A daemon has not heeded SIGTERM from its first moment on. */
-	return WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM ||
-	       (WTERMSIG(status) == SIGSEGV && whole->crashing[(unsigned)pid % PIDS] == pid);
 }

@@ -54,6 +54,7 @@ struct board {
 	uint64_t calm;	 /* orders_stage() when all was well at the stage's terminal */
 	int patience_ms; /* with what has to happen in the end */
 	int failed;
+	pid_t blamed; /* by whom, or by whose end */
 	char failure[512];
 	struct slot slots[BOARD_SLOTS];
 	uint64_t counts[BOARD_COUNTS];
@@ -67,7 +68,10 @@ void board_init(uint64_t seed);
 __attribute__((format(printf, 1, 2))) void board_note(const char *format, ...);
 /* The run is over: what was wrong. */
 __attribute__((format(printf, 1, 2), noreturn)) void board_fail(const char *format, ...);
-void board_print_notes(unsigned count);
+/* The same by another's end. */
+void board_blame(pid_t pid, const char *why);
+/* The last so many; of: only this process's, 0: anybody's. */
+void board_print_notes(unsigned count, pid_t of);
 
 void board_count(enum board_count what);
 void board_state(struct slot *s, enum board_state state, int terminal);
@@ -81,12 +85,6 @@ void board_leave(int terminal, uint64_t mark);
 
 /* Neither dead nor about to be. */
 bool board_lives(pid_t pid);
-
-/* The caller ends by a signal, as it is meant to. */
-void board_crashes(void);
-/* Whether what wait(2) says of a process's end may be so; ends by board_fail()
- * may. */
-bool board_is_fair_end(pid_t pid, int status);
 
 int64_t board_ms(void);
 uint64_t board_random(uint64_t *state);

@@ -246,7 +246,7 @@ int main(int argc, char **argv)
 	} else {
 		printf("FAILED: %s; %u of %u served\nthe last notes:\n",
 		    board->failed ? board->failure : "not all have come back", herd->served, count);
-		board_print_notes(60);
+		board_print_notes(60, 0);
 		keeper_print_log(60);
 	}
 	keeper_end(false);

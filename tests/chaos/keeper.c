@@ -93,6 +93,11 @@ void keeper_print_log(unsigned lines)
 	fflush(stdout);
 	if (system(command) != 0)
 		puts("no log");
+	/* What a sanitizer said. */
+	snprintf(command, sizeof(command),
+	    "grep -a -A 24 -m 2 -e ' ERROR: ' -e 'runtime error: ' %s", log_path);
+	if (system(command) < 0)
+		perror("grep");
 }
 
 void keeper_end(bool keep_log)

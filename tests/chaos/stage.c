@@ -10,13 +10,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <termios.h>
 #include <ttylock.h>
 #include <unistd.h>
 
 #include "expect.h"
 #include "orders.h"
+#include "parts.h"
 #include "worker.h"
 
 #define LINE_MS	 20000
@@ -324,6 +324,7 @@ static void start(struct taker *t, int takers)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != leader)
 		_exit(0);
+	part_begin(t->number == takers ? "the program in front" : "taker %d", t->number);
 	if (t->number == takers)
 		read_idly(t);
 	take_turns(t);
@@ -334,12 +335,13 @@ __attribute__((noreturn)) static void lead(struct taker *all, int takers)
 	for (int i = 0; i <= takers; i++)
 		start(&all[i], takers);
 	for (;;) {
-		int status = 0;
-		pid_t pid = waitpid(-1, &status, 0);
-		if (pid > 0 && !board_is_fair_end(pid, status))
-			board_fail("the taker %d ended with %#x", pid, status);
+		struct part_end e;
+		if (!part_await(0, &e))
+			board_fail("no taker is left");
+		if (!e.fair)
+			board_fail("%s", e.what);
 		for (int i = 0; i <= takers; i++) {
-			if (pid <= 0 || all[i].slots[i].pid != pid)
+			if (all[i].slots[i].pid != e.pid)
 				continue;
 			all[i].slots[i].reading = 0;
 			start(&all[i], takers);
@@ -367,6 +369,7 @@ pid_t stage_open(struct slot *slots, int takers, uint64_t random, int terminal, 
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(*master);
+		part_begin("the stage's leader");
 		setsid();
 		ioctl(tty, TIOCSCTTY, 0);
 		lead(all, takers);

@@ -27,7 +27,7 @@
 #include "board.h"
 #include "harm.h"
 #include "keeper.h"
-#include "orders.h"
+#include "parts.h"
 #include "stage.h"
 #include "steerer.h"
 #include "worker.h"
@@ -102,6 +102,7 @@ static void start_worker(int i)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(0);
+		part_begin("worker %d", i);
 		close_masters();
 		worker_run(&board->slots[i], random, storm.ttys, TERMINALS);
 	}
@@ -120,6 +121,7 @@ static void start_all(void)
 	storm.anchor = fork();
 	if (storm.anchor == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		part_begin("the anchor");
 		close_masters();
 		worker_anchor(&board->slots[ANCHOR], storm.anchor_tty, AT_ANCHOR);
 	}
@@ -134,35 +136,24 @@ static void start_all(void)
 	storm.steerer = fork();
 	if (storm.steerer == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		part_begin("the steerer");
 		close_masters();
 		steerer_run(&board->slots[STEERER], board_random(&storm.random), storm.anchor);
 	}
 }
 
-static void fail(const char *why, pid_t pid, int status)
-{
-	if (board->failed)
-		return;
-	board->failed = 1;
-	snprintf(
-	    board->failure, sizeof(board->failure), "%s: pid %d, status %#x", why, pid, status);
-}
-
 /* Also the daemons, and whoever else has lost its parent. */
 static void reap(void)
 {
-	int status;
-	pid_t pid;
+	struct part_end e;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (!board_is_fair_end(pid, status))
-			fail("a process or a daemon failed", pid, status);
+	while (part_await(WNOHANG, &e)) {
+		if (!e.fair || e.pid == storm.anchor || e.pid == storm.leader ||
+		    e.pid == storm.steerer)
+			board_blame(e.pid, e.what);
 		for (int i = 0; i < WORKERS; i++)
-			if (board->slots[i].pid == pid)
+			if (board->slots[i].pid == e.pid)
 				start_worker(i);
-		if (pid == storm.anchor || pid == storm.leader || pid == storm.steerer)
-			fail(
-			    "the anchor, the stage's leader or the steerer has ended", pid, status);
 	}
 }
 
@@ -322,6 +313,15 @@ static void check_log(void)
 	}
 }
 
+/* At the very end, which is what is seen of a long output. */
+static void print_blamed(void)
+{
+	if (!board->blamed)
+		return;
+	printf("the last notes of %d:\n", board->blamed);
+	board_print_notes(20, board->blamed);
+}
+
 static int report(int64_t took)
 {
 	print_figures(took);
@@ -333,9 +333,10 @@ static int report(int64_t took)
 	}
 	printf("FAILED: %s\nagain with: storm %" PRId64 " 0 %" PRIu64 "\nthe last notes:\n",
 	    board->failure, took / 1000 + 1, board->seed);
-	board_print_notes(120);
+	board_print_notes(120, 0);
 	puts("the daemon's log:");
 	keeper_print_log(40);
+	print_blamed();
 	return 1;
 }
 

@@ -8,13 +8,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <ttylock.h>
 #include <unistd.h>
 
 #include "expect.h"
 #include "orders.h"
+#include "parts.h"
 
 struct worker {
 	struct slot *slot;
@@ -273,7 +273,7 @@ void worker_crash(void)
 	struct rlimit none = {0, 0};
 
 	board_count(BOARD_CRASHES);
-	board_crashes();
+	part_crashes();
 	setrlimit(RLIMIT_CORE, &none);
 	signal(SIGSEGV, SIG_DFL);
 	raise(SIGSEGV);
@@ -319,6 +319,7 @@ static void be_inert(struct worker *w, struct stay *s)
 	struct ttylock_wish wish = {.text = "of a child"};
 	uint64_t id;
 
+	part_begin("an inert child of worker %td", w->slot - board->slots);
 	if (ttylock_acquire_async(s->handle, &wish, &id) != -ECONNRESET ||
 	    ttylock_release(s->handle, s->id) != -ECONNRESET ||
 	    ttylock_dispatch(s->handle, 0) != -ECONNRESET)
@@ -352,6 +353,7 @@ __attribute__((noreturn)) static void be_nested(struct worker *w, int terminal, 
 	struct slot own = {.pid = getpid()};
 	struct stay s;
 
+	part_begin("a child on top of worker %td", w->slot - board->slots);
 	prctl(PR_SET_PDEATHSIG, draw(w, 2) ? SIGKILL : 0);
 	for (int i = 0; i < w->count; i++)
 		forget(w, i); /* the parent's */
@@ -369,11 +371,11 @@ __attribute__((noreturn)) static void be_nested(struct worker *w, int terminal, 
 
 static void await_children(void)
 {
-	int status;
+	struct part_end e;
 
-	for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR;)
-		if (pid > 0 && !board_is_fair_end(pid, status))
-			board_fail("the child %d ended with %#x", pid, status);
+	while (part_await(0, &e))
+		if (!e.fair)
+			board_fail("%s", e.what);
 }
 
 static void nest(struct worker *w)
