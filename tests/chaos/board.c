@@ -141,6 +141,11 @@ void board_count(enum board_count what)
 	__atomic_fetch_add(&board->counts[what], 1, __ATOMIC_RELAXED);
 }
 
+void board_try(enum board_count what)
+{
+	__atomic_fetch_add(&board->tries[what], 1, __ATOMIC_RELAXED);
+}
+
 void board_state(struct slot *s, enum board_state state, int terminal)
 {
 	s->since = board_ms();

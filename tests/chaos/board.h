@@ -58,6 +58,7 @@ struct board {
 	char failure[512];
 	struct slot slots[BOARD_SLOTS];
 	uint64_t counts[BOARD_COUNTS];
+	uint64_t tries[BOARD_COUNTS]; /* of what may not succeed */
 };
 
 extern struct board *board;
@@ -74,6 +75,7 @@ void board_blame(pid_t pid, const char *why);
 void board_print_notes(unsigned count, pid_t of);
 
 void board_count(enum board_count what);
+void board_try(enum board_count what);
 void board_state(struct slot *s, enum board_state state, int terminal);
 
 /* The caller has been told that the terminal is its own: the run has failed if a

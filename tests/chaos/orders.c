@@ -5,12 +5,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "board.h"
+
 #define IDS  (1u << 16)
 #define PIDS (1u << 16)
+
+#define AWAIT_MS 2000
 
 static struct {
 	uint64_t noted[IDS]; /* the id, and below it what was ordered */
 	int cancels[PIDS];
+	int given;
 	uint64_t skips_begun, skips_ended, stage;
 } * orders;
 
@@ -49,6 +54,24 @@ void order_take_back(uint64_t id, enum order what)
 bool order_is_noted(uint64_t id, enum order what)
 {
 	return noted(id) & what;
+}
+
+void order_begin(void)
+{
+	__atomic_store_n(&orders->given, 1, __ATOMIC_SEQ_CST);
+}
+
+void order_end(void)
+{
+	__atomic_store_n(&orders->given, 0, __ATOMIC_SEQ_CST);
+}
+
+void order_await(void)
+{
+	int64_t end = board_ms() + AWAIT_MS;
+
+	while (__atomic_load_n(&orders->given, __ATOMIC_SEQ_CST) && board_ms() < end)
+		usleep(1000);
 }
 
 void orders_note_stage(void)

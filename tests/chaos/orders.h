@@ -18,6 +18,12 @@ enum order {
 
 void orders_init(void);
 
+/* While one is chosen and given: that takes its time. */
+void order_begin(void);
+void order_end(void);
+/* Who wants one to meet him waits until it is over, or for long enough. */
+void order_await(void);
+
 /* Of a request, by the daemon's id. */
 void order_note(uint64_t id, enum order what);
 void order_take_back(uint64_t id, enum order what);

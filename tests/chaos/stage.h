@@ -1,7 +1,7 @@
 /* stage: a session with a terminal of its own, whose processes take it in turn.
  *
  * Each that has it looks whether it is the foreground, and whether what it reads
- * is what was typed for it. The typist sits at the master's end.
+ * is what was typed for it.
  */
 #ifndef CHAOS_STAGE_H
 #define CHAOS_STAGE_H
@@ -15,8 +15,5 @@
  * of; returns its pid, and sets *master. slots: one for each of them and one for
  * somebody who reads when nobody has the terminal. */
 pid_t stage_open(struct slot *slots, int takers, uint64_t random, int terminal, int *master);
-
-/* Reads what is shown, and types the answers. */
-void stage_type(int master);
 
 #endif

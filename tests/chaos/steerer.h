@@ -8,4 +8,7 @@
 /* Never returns. Steers whatever the daemon lists, but for the requests of spared. */
 __attribute__((noreturn)) void steerer_run(struct slot *slot, uint64_t random, pid_t spared);
 
+/* Fails the run where what was tried often has hardly ever been done. */
+void steerer_check(void);
+
 #endif

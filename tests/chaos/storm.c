@@ -30,6 +30,7 @@
 #include "parts.h"
 #include "stage.h"
 #include "steerer.h"
+#include "typist.h"
 #include "worker.h"
 
 #define TERMINALS 3
@@ -163,7 +164,7 @@ static void tick(void)
 {
 	worker_pause(TICK_US);
 	reap();
-	stage_type(storm.stage);
+	typist_type(storm.stage);
 }
 
 static int busy(void)
@@ -203,7 +204,7 @@ static int known(void)
 		_exit(n > 250 ? 250 : (int)n);
 	}
 	while (waitpid(pid, &status, WNOHANG) == 0)
-		stage_type(storm.stage);
+		typist_type(storm.stage);
 	return WIFEXITED(status) && WEXITSTATUS(status) != 255 ? WEXITSTATUS(status) : -1;
 }
 
@@ -290,11 +291,13 @@ static void print_figures(int64_t took)
 	    c[BOARD_GRANTS], c[BOARD_NESTED], c[BOARD_TAKEN], c[BOARD_LINES], c[BOARD_BUSY_COUNT],
 	    c[BOARD_TIMEOUTS], c[BOARD_DEADLOCKS], c[BOARD_CANCELS], c[BOARD_CRASHES],
 	    c[BOARD_EXITS], c[BOARD_FORKS], c[BOARD_AWAY]);
-	printf("steered: %" PRIu64 " released by force (%" PRIu64 " heard it), %" PRIu64
-	       " served first, %" PRIu64 " cancelled, %" PRIu64 " skips; a terminal disturbed by "
-	       "force %" PRIu64 " times\n",
-	    c[BOARD_FORCED], c[BOARD_OUSTED], c[BOARD_FIRST], c[BOARD_CANCELLED], c[BOARD_SKIPS],
-	    c[BOARD_EXCUSED]);
+	printf("steered: %" PRIu64 " of %" PRIu64 " released by force (%" PRIu64
+	       " heard it), %" PRIu64 " of %" PRIu64 " served first, %" PRIu64 " of %" PRIu64
+	       " cancelled, %" PRIu64 " of %" PRIu64
+	       " skips; a terminal disturbed by force %" PRIu64 " times\n",
+	    c[BOARD_FORCED], board->tries[BOARD_FORCED], c[BOARD_OUSTED], c[BOARD_FIRST],
+	    board->tries[BOARD_FIRST], c[BOARD_CANCELLED], board->tries[BOARD_CANCELLED],
+	    c[BOARD_SKIPS], board->tries[BOARD_SKIPS], c[BOARD_EXCUSED]);
 	printf("quiet %u times, all served within %" PRId64 " ms at most\n", storm.quiets,
 	    storm.drained_max);
 }
@@ -325,6 +328,8 @@ static void print_blamed(void)
 static int report(int64_t took)
 {
 	print_figures(took);
+	if (!board->failed)
+		steerer_check();
 	if (!board->failed)
 		check_log();
 	if (!board->failed) {

@@ -91,6 +91,8 @@ static void use(struct worker *w)
 
 	/* Now and then so long that somebody may lose patience with it. */
 	worker_pause(draw(w, 32) ? us[draw(w, sizeof(us) / sizeof(us[0]))] : 150000);
+	if (draw(w, 2))
+		order_await();
 }
 
 /* The last look before it is given back: it must have been ours all the time, but for
