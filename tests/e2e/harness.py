@@ -44,6 +44,11 @@ PROGRAMS = os.path.join(ROOT, "build/tests/programs")
 CRASH = os.path.join(PROGRAMS, "crash")
 TIMEOUT = float(os.environ.get("TEST_TIMEOUT", "30"))
 
+# A shell starts what is in its background with these ignored, and that lasts over execve().
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _ignored in (signal.SIGQUIT, signal.SIGHUP):
+    signal.signal(_ignored, signal.SIG_DFL)
+
 PROMPT = r"\(gdb\) "
 BANNER = r"ttylock: (crash|debug): ([^\r\n]+) \(pid (\d+)\): ([^\r\n]*); (\w+) (?:more|else) waits?\r*\n"
 
@@ -95,6 +100,22 @@ def tracer_of(pid):
             return int(re.search(r"TracerPid:\s*(\d+)", f.read()).group(1))
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def has_reclaimed(stage, count):
+    """So many have come back to the daemon that was started last."""
+    with open(stage.path("ttylock/ttylockd.log")) as f:
+        log = f.read()
+    return log.rpartition("restored:")[2].count(" reclaimed: ") == count
+
+
+def until_key_awaited(pid):
+    """Waits until it sleeps for a key. What readline is told by a signal between its prompt and
+    that it heeds with the next key only, as does whoever calls it."""
+    def look():
+        with open(f"/proc/{pid}/syscall") as f:
+            return f.read().split()[:2] in (["0", "0x0"], ["270", "0x1"])  # read, pselect6
+    until(look, f"{pid} reads")
 
 
 class Terminal(pexpect.spawn):
@@ -180,7 +201,7 @@ class Terminal(pexpect.spawn):
     def modes(self):
         """The line settings that `stty -a` shows for this terminal."""
         out = subprocess.run(["stty", "-a"], stdin=self.child_fd, capture_output=True, text=True,
-                             check=True, timeout=10)
+                             check=True, timeout=TIMEOUT)
         return out.stdout.split()
 
     def is_sane(self):
@@ -272,6 +293,11 @@ class Stage:
             return (holder, waiters) if holder and len(waiters) == count else None
         return until(look, f"a holder and {count} waiters")
 
+    def until_free(self):
+        """Waits until nobody holds or waits, as the daemon has it: nobody waits for an answer to
+        a release, so whoever has ended may still be in its table, and not yet in its log."""
+        until(lambda: not self.status()["terminals"], "nobody holds or waits any more")
+
     def daemon_pid(self):
         daemon = self.status()["daemon"]
         return daemon and daemon["pid"]
@@ -279,6 +305,8 @@ class Stage:
     def replay(self, whole=True):
         """Holds what the daemon has logged against the model's rules: how many grants.
         whole: nobody holds or waits any more."""
+        if whole:
+            self.until_free()
         with open(self.path("ttylock/ttylockd.log"), errors="replace") as log:
             return replay.check(log, whole)
 
@@ -323,10 +351,10 @@ class Stage:
                     pass
             return not members
 
-        until(ended, "the end of the test's processes", 10)
+        until(ended, "the end of the test's processes")
         for t in self.terminals:
             # One that is on its way out has no environment to be found by.
-            until(lambda ending=t: not ending.isalive(), "the end of a terminal's program", 10)
+            until(lambda ending=t: not ending.isalive(), "the end of a terminal's program")
             t.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -28,8 +28,12 @@ def kill_daemon(stage):
 
 def descriptor_of(pidfd, pid, path):
     """The other process's open file as one of ours, with the lock that it has."""
-    (number,) = [int(n) for n in os.listdir(f"/proc/{pid}/fd")
-                 if os.readlink(f"/proc/{pid}/fd/{n}") == path]
+    number = None
+    for n in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # one that it closes just then
+            if os.readlink(f"/proc/{pid}/fd/{n}") == path:
+                number = int(n)
+    assert number is not None, path
     ours = LIBC.syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
     assert ours >= 0, os.strerror(ctypes.get_errno())
     return ours
@@ -60,12 +64,6 @@ def until_ids(stage, wanted):
     until(lambda: ids(stage.requests()) == wanted, f"{wanted} hold and wait")
 
 
-def has_reclaimed(stage, count):
-    with open(stage.path("ttylock/ttylockd.log")) as f:
-        log = f.read()
-    return log.rpartition("restored:")[2].count(" reclaimed: ") == count
-
-
 # --- at a debugger's prompt -------------------------------------------------------------
 
 @test
@@ -89,7 +87,6 @@ def a_person_in_gdb_notices_nothing(stage):
         t.quit()
     assert t.finish() == 0
     assert t.banners() == served
-    assert stage.requests() == (None, [])
     assert stage.replay() == 6
 
 
@@ -106,7 +103,7 @@ def a_debugger_is_left_while_there_is_no_daemon(stage):
         assert t.banner()["pid"] == waiter["subject_pid"]
         t.quit()
     assert t.finish() == 0
-    assert stage.requests() == (None, [])
+    stage.until_free()
 
 
 @test
@@ -175,7 +172,7 @@ def a_command_goes_on(stage):
     t.sendeof()
     assert t.finish() == 0
     assert "ttylock" not in t.shown, t.shown
-    assert stage.requests() == (None, [])
+    stage.until_free()
 
 
 @test
@@ -219,7 +216,6 @@ def whatever_a_person_did_the_logs_go_by_the_rules(stage):
     for p in others:
         p.communicate(timeout=TIMEOUT)
     assert [p.returncode for p in others] == [125, 0, 0, 0]
-    assert stage.requests() == (None, [])
     assert stage.replay() == 5
 
 
@@ -356,7 +352,7 @@ def a_deadline_and_an_interrupt_while_there_is_no_daemon(stage):
     p, _, _ = waiting_pair(stage)
     with outage(stage):
         assert p.ask("interrupt", 0) == "0"
-        assert p.threads[1].answer(timeout=3) == "EINTR"
+        assert p.threads[1].answer() == "EINTR"
         assert p.acquire(timeout=100) == "ETIMEDOUT"
         asked = p.ask("async", 0, -1, "-")
         assert p.ask("cancel", 0, asked) in ("0", "ECONNRESET")

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import CRASH, ROOT, TIMEOUT, TTYLOCK, main, test, until
+from harness import CRASH, ROOT, TIMEOUT, TTYLOCK, has_reclaimed, main, test, until
 from rawclient import HOSTILE_ENTRY, client, false_daemon, field, frame, lock_request
 from schema import complaints
 from users import OURS, as_user, open_daemon, somebody
@@ -145,11 +145,11 @@ class Tracer:
         return ""
 
     def until(self, name, count=1, **args):
-        """Waits for so many events of that name, with these of their args."""
+        """Waits for so many events of that name, ends aside, with these of their args."""
         def look():
             with contextlib.suppress(json.JSONDecodeError):  # we may read amid a write
                 found = [e for e in json.loads((self.text() or "[") + "]")
-                         if e["name"] == name
+                         if e["name"] == name and e["ph"] != "E"
                          and all(e.get("args", {}).get(k) == v for k, v in args.items())]
                 return found if len(found) >= count else None
         return until(look, f"{count} of {name} {args}")
@@ -175,9 +175,12 @@ def five_crashes(stage):
         pids.append(t.banner()["pid"])
         if n == 0:
             stage.until_waiting(4)
-            with open(path, encoding="utf-8") as f:
-                halfway = Trace(f.read(), ended=False)
-            assert len(halfway.of(name="waits", ph="B")) == 4, "one can look meanwhile"
+
+            def halfway():
+                with contextlib.suppress(json.JSONDecodeError), open(path, encoding="utf-8") as f:
+                    return len(Trace(f.read(), ended=False).of(name="waits", ph="B")) == 4
+
+            until(halfway, "the four who wait: one can look meanwhile")
         t.quit()
     assert t.finish() == 7
     with open(path, encoding="utf-8") as f:
@@ -277,8 +280,11 @@ def without_a_terminal_it_runs_all_the_same(stage):
 def every_kind_of_event(stage):
     t = hold(stage, "--why", "the first")
     tracer = Tracer(stage)
-    a, b, c = (queue_up(stage, t, "--why", why) for why in "abc")
-    tracer.until("waits", 3)
+    queue = []
+    for count, why in enumerate("abc", 1):
+        queue.append(queue_up(stage, t, "--why", why))
+        tracer.until("waits", count)
+    a, b, c = queue
     ids = {e["args"]["pid"]: e["args"]["id"] for e in tracer.until("waits", 3)}
     assert stage.ttylock("next", "--id", ids[c.pid]).returncode == 0
     tracer.until("moved", position=1)
@@ -292,7 +298,7 @@ def every_kind_of_event(stage):
     for p in (a, b, c):
         p.wait(TIMEOUT)
     second = stage.spawn(TTYLOCK, "exec", "--", TTYLOCK, "exec", "--", "cat")
-    tracer.until("holds", 4 + 2)
+    tracer.until("holds", 2 + 2)
     killed = until(lambda: len(stage.status()["terminals"][0]["below"]) == 1 and
                    stage.requests()[0]["pid"], "a nested holder")
     os.kill(killed, signal.SIGKILL)
@@ -348,10 +354,12 @@ def a_daemon_that_goes_and_comes_back(stage):
     t.sendeof()
     t.finish()
     trace = tracer.finish()
-    assert trace.instants() == ["trace begins", "daemon found", "daemon lost", "daemon back",
-                                "trace ends"]
+    # The first one's end may be what the next daemon finds first, or is told by him, or by nobody.
+    instants = [name for name in trace.instants() if name != "died"]
+    assert instants == ["trace begins", "daemon found", "daemon lost", "daemon back",
+                        "trace ends"], trace.instants()
     ends = [e["args"]["ended"] for e in trace.of(name="holds", ph="E")]
-    assert len(ends) == 2 and ends[0] in ("unknown: the daemon was gone", "released"), ends
+    assert len(ends) == 2 and ends[0] in ("unknown: the daemon was gone", "died", "released"), ends
 
 
 @test
@@ -363,7 +371,7 @@ def what_outlives_the_daemon_goes_on(stage):
     tracer.until("waits")
     os.kill(stage.daemon_pid(), signal.SIGKILL)
     tracer.until("daemon back")
-    stage.until_waiting(1)
+    until(lambda: has_reclaimed(stage, 2), "both have come back")
     t.sendeof()
     t.finish()
     w.wait(TIMEOUT)

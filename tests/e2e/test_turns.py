@@ -108,10 +108,11 @@ def six_commands_typed_at_once_go_to_the_first_debugger(stage):
 
 @test
 def fifty_crashes_in_the_same_instant(stage):
-    count = 50
+    count, began = 50, time.monotonic()
     t = stage.run(CROWD, *["segv"] * count)
     order = [t.banner()["pid"]]
     holder, waiters = stage.until_waiting(count - 1)
+    asked = time.monotonic()
     assert holder["subject_pid"] == order[0] and holder["position"] == 0
     assert [w["position"] for w in waiters] == list(range(1, count))
     queue = [holder] + waiters
@@ -122,7 +123,7 @@ def fifty_crashes_in_the_same_instant(stage):
     for r in queue:
         assert r["reason"] == "crash" and r["text"] == "SIGSEGV (Segmentation fault)", r
         assert r["comm"] == "ttylock" and r["subject_comm"] == "crowd", r
-        assert r["pid"] > 0 and r["uid"] == os.getuid() and 0 <= r["age_s"] < 60, r
+        assert r["pid"] > 0 and r["uid"] == os.getuid() and 0 <= r["age_s"] <= asked - began, r
     table = stage.ttylock("status").stdout
     assert table.count("SIGSEGV (Segmentation fault)") == count, table
     t.quit()
@@ -137,7 +138,6 @@ def fifty_crashes_in_the_same_instant(stage):
     assert t.finish() == 0
     assert order == wanted
     assert t.banners() == wanted
-    assert stage.requests() == (None, [])
     assert stage.replay() == count
 
 
@@ -146,7 +146,7 @@ def the_threads_of_a_waiting_process_stand_still(stage):
     ticks = stage.path("ticks")
     t = stage.sh(f"{CRASH} segv & {CRASH} wait & wait $!; {CRASH} ticks {ticks}; echo ticks: $?; wait")
     first = t.banner()
-    waiting, = [p for p in stage.named("crash") if p != first["pid"]]
+    waiting, = until(lambda: [p for p in stage.named("crash") if p != first["pid"]], "the other")
     os.kill(waiting, signal.SIGTERM)
     _, waiters = stage.until_waiting(1)
     assert waiters[0]["subject_pid"] != waiting
