@@ -30,23 +30,34 @@ class Window:
         self.child = pexpect.spawn(argv[0], argv[1:], env=env, dimensions=(ROWS, COLUMNS),
                                    encoding="utf-8", codec_errors="replace")
         self.child.delaybeforesend = None
+        self.shown = ""  # since the last keys
 
     def lines(self):
         return [line.rstrip() for line in self.screen.display]
 
+    def read_until(self, condition, what):
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"no {what!r} on the screen:\n" + "\n".join(self.lines()))
+            try:
+                text = self.child.read_nonblocking(4096, 0.05)
+            except pexpect.TIMEOUT:
+                continue
+            self.shown += text
+            self.stream.feed(text)
+
     def wait(self, pattern):
         """Reads until the line of the cursor matches."""
-        deadline = time.monotonic() + DEADLINE_S
-        while not re.search(pattern, self.lines()[self.screen.cursor.y] + " "):
-            if time.monotonic() > deadline:
-                raise SystemExit(f"no {pattern!r} on the screen:\n" + "\n".join(self.lines()))
-            try:
-                self.stream.feed(self.child.read_nonblocking(4096, 0.05))
-            except pexpect.TIMEOUT:
-                pass
+        self.read_until(
+            lambda: re.search(pattern, self.lines()[self.screen.cursor.y] + " "), pattern)
 
     def type(self, keys, pattern):
+        self.shown = ""
         self.child.send(keys)
+        # The prompt that stands there is not the one after the line.
+        if keys.endswith("\r"):
+            self.read_until(lambda: "\n" in self.shown, keys)
         self.wait(pattern)
 
     def close(self):

@@ -59,17 +59,40 @@ class Screen:
         except AssertionError as e:
             raise AssertionError(f"{e}; the screen:\n{self.text()}") from None
 
+    def until_shown(self, text, since):
+        """Waits until its program has written that, behind what was shown before."""
+        def look():
+            self.read()
+            return text in self.terminal.shown[since:]
+        until(look, repr(text))
+
     def types(self, keys, pattern):
+        since = len(self.terminal.shown)
         self.terminal.send(keys)
+        # The prompt that stands there is not the one after the line.
+        if keys.endswith("\r"):
+            self.until_shown("\n", since)
         return self.has(pattern)
+
+    def until_cursor_at_end(self):
+        """It is where one types; what is read may be half of a redrawn line."""
+        def look():
+            self.read()
+            return self.screen.cursor.x == len(self.line())
+        until(look, "the cursor behind the line")
 
 
 def shell(stage, *args, term="xterm", columns=160, env=None, argv=None):
     """A shell on a terminal of its own, and its screen."""
-    # The pty's size is set from outside, perhaps after the start: not before that.
-    script = f'until [ "$(stty size)" = "40 160" ]; do :; done; stty cols {columns}; exec "$@"'
-    t = stage.spawn("/bin/sh", "-c", script, "-", *(argv or (TTYLOCK, "shell", *args)),
-                    env={"TERM": term, **(env or {})})
+    # ptyprocess sets the pty's size before the program's start and once more after it.
+    gate = stage.path("gate")
+    if not os.path.exists(gate):
+        os.mkfifo(gate)
+    t = stage.spawn("/bin/sh", "-c", ': <"$0"; exec "$@"', gate,
+                    *(argv or (TTYLOCK, "shell", *args)), env={"TERM": term, **(env or {})})
+    t.setwinsize(40, columns)
+    with open(gate, "w"):
+        pass
     return t, Screen(t, columns)
 
 
@@ -116,7 +139,7 @@ def check_live_prompt(stage, term):
     crashed = stage.run(CRASH, "segv")
     b = crashed.banner()
     s.has(rf"^ttylock \(pts/\d+: crash {b['pid']}, 0 wait\)> sta $")
-    assert s.screen.cursor.x == len(s.line()), "the cursor is where one types"
+    s.until_cursor_at_end()
     other, held = hold(stage)
     s.has(rf"^ttylock \(pts/\d+: \w+ \d+, 0 wait; \+1\)> sta $")
     finish_cat(other)
@@ -320,7 +343,9 @@ def commands_have_the_terminal(stage):
     assert "stopped" not in stage.requests()[0]
     t.send(CTRL_D)
     s.has(r"^ttylock \((free|no daemon)\)> $")
+    since = len(t.shown)
     t.send("exec -- cat\r")
+    s.until_shown("\n", since)  # or Ctrl-C's prompt would be the one before it
     until(lambda: [os.getpgid(p) for p in stage.named("cat")] == [t.foreground()], "its cat")
     s.types(CTRL_C, r"^ttylock \((free|no daemon)\)> $")
     t.send("fg\r")
@@ -341,17 +366,23 @@ def a_crash_below_the_shell(stage):
     leave(t, s)
 
 
+def watch(t, s):
+    """The command, once it has the keys: what an earlier one showed stands there still."""
+    since = len(t.shown)
+    t.send("watch\r")
+    s.until_shown("\x1b[?1049h", since)
+
+
 @test
 def watch_shows_changes(stage):
     t, s = shell(stage)
     s.has(ABSENT)
-    t.send("watch\r")
+    watch(t, s)
     holder, held = hold(stage)
     s.shows(rf"\b{held['pid']}\b")
     t.send(CTRL_C)
     s.has(rf": ttylock {held['pid']}, 0 wait\)> $")
-    t.send("watch\r")
-    s.shows("q leaves")
+    watch(t, s)
     s.types("q", rf": ttylock {held['pid']}, 0 wait\)> $")
     finish_cat(holder)
     s.has(FREE)
@@ -381,8 +412,7 @@ def lines_that_are_none(stage):
         t.send(line + "\r")
         s.shows(re.escape("> " + line) + "\nttylock: [^\n]*\n" + "ttylock .no daemon.>")
     for line in ("", "  ", "# help"):
-        t.send(line + "\r")
-        s.has(ABSENT + "$")
+        s.types(line + "\r", ABSENT + "$")
     leave(t, s)
     assert not os.path.exists(stage.path("x"))
 
@@ -429,7 +459,7 @@ def hostile_names(stage):
         t, s = shell(stage)
         s.has(rf"^ttylock \(pts/\d+: .*[?\\].* {holder['subject_pid']}, 0 wait\)> $")
         s.types("typed", "> typed $")
-        assert s.screen.cursor.x == len(s.line())
+        s.until_cursor_at_end()
         assert s.screen.title == "" and "\x1b]0" not in t.shown and "\x1b[31m" not in t.shown
         assert "\u202e" not in t.shown and "\x9b" not in t.shown and "\x01" not in t.shown
         s.types(CTRL_U, "> $")
@@ -445,7 +475,7 @@ def not_even_a_daemon_steers_the_prompt(stage):
         t, s = shell(stage, env={"TTYLOCK_SOCKET": stage.path("s")})
         s.has(r"^ttylock \(pts/0.*: \) 1 \(.* 1, 0 wait\)> $")
         s.types("typed", "> typed $")
-        assert s.screen.cursor.x == len(s.line())
+        s.until_cursor_at_end()
         assert s.screen.title == "" and not re.search("\x1b(\\]0|\\[31m)|[\u202e\u2066\x9b]", t.shown)
         s.types(CTRL_U, "> $")
         leave(t, s)
