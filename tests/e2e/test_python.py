@@ -7,7 +7,7 @@ import os
 import re
 import signal
 
-from harness import ROOT, main, test
+from harness import ROOT, main, test, until_key_awaited
 
 PYTHON = "/usr/bin/python3"
 PDB = r"\(Pdb\) "
@@ -71,6 +71,7 @@ def three_in_turn(stage, t, threads=False):
         assert holder["pid"] == pid and holder["reason"] == "breakpoint"
         assert holder["text"] == "program.py:5"
         if not threads:  # Ctrl-C reaches the one at the prompt, and ends nobody
+            until_key_awaited(pid)
             t.sendintr()
             t.expect("--KeyboardInterrupt--")
             t.expect(PDB)
@@ -156,11 +157,11 @@ else:
     first = at_breakpoint(t)
     stage.until_waiting(1)
     os.kill(first, signal.SIGKILL)
-    t.expect("ended -9")
     assert at_breakpoint(t) != first
     assert "30" in pdb(t, "p total")
     t.sendline("continue")
     t.expect("ended 31")
+    assert t.shown.count("ended -9") == 1  # anywhere: its parent may be slower than the next one
     assert t.finish() == 0
     assert t.is_sane()
 

@@ -3,7 +3,7 @@ import os
 import signal
 import termios
 
-from harness import BUILD, TTYLOCK, is_alive, main, proc_stat, test, until
+from harness import BUILD, TTYLOCK, is_alive, main, proc_stat, test, until, until_key_awaited
 from puppet import Puppet
 
 REPL = os.path.join(BUILD, "examples/repl")
@@ -31,6 +31,14 @@ def at_prompt(t, n):
     return number
 
 
+def interrupt(t, pid, n):
+    """Ctrl-C at that worker's prompt: it is kept back, and the prompt is there again."""
+    until_key_awaited(pid)
+    t.sendintr()
+    t.expect(MINE)
+    at_prompt(t, n)
+
+
 def line(t, typed, n):
     t.sendline(typed)
     at_prompt(t, n)
@@ -47,9 +55,7 @@ def talk_to_three(stage, interrupts):
         assert t.foreground() == os.getpgid(holder["pid"]) != t.pid
         assert not {os.getpgid(w["pid"]) for w in waiters} & {t.foreground()}
         for _ in range(interrupts):
-            t.sendintr()
-            t.expect(MINE)
-            at_prompt(t, n)
+            interrupt(t, holder["pid"], n)
         assert f"\n{n}\r" in line(t, "n", n)
         assert "\n42\r" in line(t, "sum 40 2", n)
         t.sendline("quit")
@@ -75,9 +81,7 @@ def ctrl_c_in_the_middle_of_a_line(stage):
     at_prompt(t, "1")
     t.send("sum 1 ")
     t.expect("sum 1 ")
-    t.sendintr()
-    t.expect(MINE)
-    at_prompt(t, "1")
+    interrupt(t, stage.requests()[0]["pid"], "1")
     assert "\n42\r" in line(t, "sum 40 2", "1"), "the half line is gone"
     t.sendline("quit")
     assert t.finish() == 0
@@ -86,11 +90,10 @@ def ctrl_c_in_the_middle_of_a_line(stage):
 @test
 def below_a_tree(stage):
     t = stage.run(REPL, "2")
-    for _ in range(2):
+    for left in (1, 0):
         n = at_prompt(t, None)
-        t.sendintr()
-        t.expect(MINE)
-        at_prompt(t, n)
+        holder, _ = stage.until_waiting(left)
+        interrupt(t, holder["pid"], n)
         t.sendline("quit")
     assert t.finish() == 0
 
