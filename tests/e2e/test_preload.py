@@ -157,6 +157,7 @@ class Program:
 
 
 def with_core():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored below nohup
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
 
 
@@ -393,11 +394,24 @@ def switches(pid):
     return sum(int(n) for n in re.findall(r'ctxt_switches:\s+(\d+)', text))
 
 
+def await_standing_still(pid):
+    """The helper may be here before the one who started it waits for it."""
+    deadline = time.monotonic() + DEADLINE
+    waits = {'202', '281'}  # futex, epoll_pwait
+    while True:
+        tasks = ['/proc/%d/task/%s/syscall' % (pid, tid) for tid in os.listdir('/proc/%d/task' % pid)]
+        if {open(task).read().split()[0] for task in tasks} <= waits:
+            return
+        expect(time.monotonic() < deadline, 'its threads do not come to rest')
+        time.sleep(0.01)  # between two looks
+
+
 def test_threads_stand_still():
     """From the crash until the debugger shows it, no thread does anything, and waiting takes no processor time."""
     ticks = os.path.join(SCRATCH, 'ticks')
     with Program(CRASH, 'ticks', ticks) as program:
         helper = program.helper()
+        await_standing_still(program.pid)
         size, ran = os.path.getsize(ticks), switches(program.pid)
         time.sleep(0.5)  # to see that nothing happens
         expect(os.path.getsize(ticks) == size, 'ticks while waiting')

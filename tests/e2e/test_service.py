@@ -244,7 +244,8 @@ def a_stuck_one_is_replaced(stage):
     os.kill(pid, signal.SIGSTOP)
     another_pid = another(pid)
     assert not is_alive(pid)
-    assert "Watchdog timeout" in sh(f"journalctl --no-pager -o cat _PID=1 UNIT={UNIT}")
+    until(lambda: "Watchdog timeout" in sh(f"journalctl --no-pager -o cat _PID=1 UNIT={UNIT}"),
+          "its reason in the journal")
     until(lambda: subjects(stage, t) == order, "all three, in their order")
     serve_all(t, order)
     assert daemons() == [another_pid]
