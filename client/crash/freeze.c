@@ -14,9 +14,11 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SIG_PARK 33	     /* glibc's SIGSETXID */
-#define TID_MAX	 (4 << 20)   /* the kernel's own limit */
-#define MAGIC	 0x74746c6bu /* "ttlk" */
+#define SIG_PARK    33 /* glibc's SIGSETXID */
+#define GATE_LOWEST 100
+#define TID_MAX	    (4 << 20)	/* the kernel's own limit */
+#define MAGIC	    0x74746c6bu /* "ttlk" */
+#define GATE	    0x74746c67u /* "ttlg" */
 
 /* How long the crash waits for the other threads to come, all together. */
 #define PATIENCE (200 * NSEC_PER_MSEC)
@@ -31,13 +33,13 @@ static uint32_t freezes, told;
 static uint8_t told_tids[TID_MAX / 8]; /* untouched pages of it cost nothing */
 
 /* As the kernel lays out a queued signal's value. */
-static siginfo_t park_info(uint32_t freeze, pid_t pid)
+static int queue(pid_t pid, pid_t tid, uint32_t magic, uint32_t value)
 {
 	siginfo_t info = {.si_signo = SIG_PARK, .si_code = SI_QUEUE};
 
 	info.si_pid = pid;
-	info.si_value.sival_ptr = (void *)((uint64_t)MAGIC << 32 | freeze);
-	return info;
+	info.si_value.sival_ptr = (void *)((uint64_t)magic << 32 | value);
+	return kernel(SYS_rt_tgsigqueueinfo, pid, tid, SIG_PARK, &info);
 }
 
 static void linger(void)
@@ -53,13 +55,25 @@ static void park(int sig, siginfo_t *info, void *context);
 
 static struct takeover taken = {.sig = SIG_PARK, .handler = park};
 
+/* The gate is ours alone. What comes through it is not for us. */
+static void await_end(int gate)
+{
+	struct pollfd fd = {gate, 0, 0};
+
+	while (kernel_ppoll(&fd, 1, -1) == -EINTR)
+		;
+	kernel(SYS_close, gate);
+}
+
 static void park(int sig, siginfo_t *info, void *context)
 {
 	uint64_t value = (uint64_t)info->si_value.sival_ptr;
-	uint32_t freeze = (uint32_t)value;
+	uint32_t magic = info->si_code == SI_QUEUE ? value >> 32 : 0, freeze = (uint32_t)value;
 	int saved = errno;
 
-	if (info->si_code != SI_QUEUE || value >> 32 != MAGIC) {
+	if (magic == GATE) {
+		await_end((int)freeze);
+	} else if (magic != MAGIC) {
 		takeover_pass_on(&taken, sig, info, context);
 	} else if (frozen == freeze) {
 		parked++;
@@ -74,13 +88,12 @@ static void park(int sig, siginfo_t *info, void *context)
 /* Signal the thread unless that was done before. */
 static void tell(pid_t pid, pid_t tid)
 {
-	siginfo_t info = park_info(freezes, pid);
 	uint8_t bit = 1 << tid % 8;
 
 	if (tid <= 0 || tid >= TID_MAX || (told_tids[tid / 8] & bit))
 		return;
 	told_tids[tid / 8] |= bit;
-	if (kernel(SYS_rt_tgsigqueueinfo, pid, tid, SIG_PARK, &info) == 0)
+	if (queue(pid, tid, MAGIC, freezes) == 0)
 		told++;
 }
 
@@ -177,4 +190,16 @@ void freeze_thaw(void)
 	kernel_futex_wake(&frozen);
 	if (parked >= told || takeover_has_before(&taken))
 		takeover_end(&taken);
+}
+
+int freeze_until(int gate, int sig, pid_t tid)
+{
+	int copy = kernel(SYS_fcntl, gate, F_DUPFD_CLOEXEC, GATE_LOWEST);
+	int error = copy < 0 ? copy : takeover_begin(&taken, sig);
+
+	if (!error)
+		error = queue(syscall(SYS_getpid), tid, GATE, (uint32_t)copy);
+	if (error && copy >= 0)
+		kernel(SYS_close, copy);
+	return error;
 }

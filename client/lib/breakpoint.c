@@ -9,6 +9,7 @@
 #include "../crash/crash.h"
 #include "../crash/decimal.h"
 #include "../crash/gate.h"
+#include "../crash/hold.h"
 #include "../crash/kernel.h"
 #include "../crash/notice.h"
 #include "../crash/tracer.h"
@@ -71,6 +72,9 @@ static bool await_debugger(int gate)
 			attaching = true;
 		}
 		gone = news == GATE_ENDED;
+		/* Again and again: one may have been on its way into a read. */
+		if (attaching)
+			hold_readers(gate, SIGTRAP);
 		if (attaching && tracer_pid() > 0) {
 			/* Give the attach time to stop us here, before the trap. */
 			kernel_ppoll(NULL, 0, ATTACH_POLL);

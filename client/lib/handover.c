@@ -77,7 +77,7 @@ int handover_give(struct handover *h, pid_t pgrp)
 	int r = foreground_set(h->tty, pgrp);
 	/* After the foreground is gone, so that a read that begins now stops by
 	 * itself and one that had begun is found. */
-	readers_hold(&h->readers, h->tty, h->previous, &h->census);
+	readers_hold(&h->readers, h->tty, h->previous, h->subject, &h->census);
 	return r;
 }
 

@@ -25,6 +25,7 @@ struct handover {
 	pid_t home;	/* a group of the tree, for when `previous` is gone */
 	pid_t previous; /* the foreground group before; 0: not known */
 	pid_t group;	/* who has it now; 0: nobody yet */
+	pid_t subject;	/* whose debugger that is; 0: it is none */
 	struct termios termios;
 	struct readers readers;
 	struct census census; // until it is lent back

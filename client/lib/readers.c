@@ -22,6 +22,7 @@
 struct search {
 	struct readers *readers;
 	int tty;
+	pid_t spared;
 	bool unclear; /* of some it could not be told */
 	int64_t began;
 	size_t runner_count;
@@ -92,6 +93,8 @@ static int hold_if_reader(pid_t pid, void *arg)
 	struct readers *r = s->readers;
 	pid_t thread;
 
+	if (pid == s->spared)
+		return 0;
 	int reads = procfs_reads_terminal(pid, s->tty, &thread, computes, s);
 	if (reads == -EAGAIN)
 		s->unclear = true;
@@ -105,9 +108,9 @@ static int hold_if_reader(pid_t pid, void *arg)
 }
 
 /* Looks again at those who run, for they may be in a read all the same. */
-void readers_hold(struct readers *r, int tty, pid_t pgrp, struct census *c)
+void readers_hold(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct census *c)
 {
-	struct search s = {.readers = r, .tty = tty, .began = clock_ms()};
+	struct search s = {.readers = r, .tty = tty, .spared = spared, .began = clock_ms()};
 	int64_t deadline = deadline_in(STARVED_MS);
 
 	r->held_count = r->stopped_count = 0;
@@ -119,6 +122,17 @@ void readers_hold(struct readers *r, int tty, pid_t pgrp, struct census *c)
 		s.unclear = false;
 		census_each_of_group(c, pgrp, hold_if_reader, &s);
 	} while (s.unclear && deadline_left(deadline) > 0);
+}
+
+void readers_await_none(pid_t pid, int tty)
+{
+	struct search s = {.began = clock_ms()};
+	int64_t deadline = deadline_in(STARVED_MS);
+	pid_t thread;
+
+	while (procfs_reads_terminal(pid, tty, &thread, computes, &s) != 0 &&
+	       deadline_left(deadline) > 0)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 static void let_go(pid_t thread)

@@ -24,11 +24,16 @@ struct readers {
 	pid_t stopped[READERS_MAX]; /* processes that we have stopped */
 };
 
-/* Holds the readers of the terminal in the process group. */
-void readers_hold(struct readers *r, int tty, pid_t pgrp, struct census *c);
+/* Holds the readers of the terminal in the process group, except those of the process
+ * `spared`: whom another one wants to trace. */
+void readers_hold(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct census *c);
 /* Lets those go for whom a signal has come: it may be their end, and if they
  * read on, job control stops them. To be called now and then. */
 void readers_check(struct readers *r);
+
+/* Waits until no thread of the process is in a read of the terminal, if that takes no
+ * more than seconds: it has them stand still by itself. */
+void readers_await_none(pid_t pid, int tty);
 
 void readers_let_go(struct readers *r);
 

@@ -107,6 +107,13 @@ static bool suspend_tree(struct session *s)
 	return true;
 }
 
+static void close_gate(struct job *j)
+{
+	if (j->gate >= 0)
+		close(j->gate);
+	j->gate = -1;
+}
+
 static int debug_in_turn(struct job *j)
 {
 	struct debugger d;
@@ -120,11 +127,17 @@ static int debug_in_turn(struct job *j)
 	/* The process looks out for its tracer from now on. */
 	if (j->gate >= 0 && write(j->gate, "A", 1) != 1)
 		r = -EPIPE;
+	/* It has its own readers of the terminal stand still now: the debugger is not to find
+	 * them in a read. */
+	else if (j->breakpoint)
+		readers_await_none(j->pid, j->turn.lock->tty);
+	/* The debugger holds those of its own process. */
+	j->turn.handover.subject = j->pid;
 	if (r == 0)
 		r = session_run(&s);
 	/* From now on it may crash again and ask for a debugger. */
-	if (j->gate >= 0)
-		close(j->gate);
+	if (!j->breakpoint)
+		close_gate(j);
 	if (r < 0)
 		fprintf(stderr, "ttylock: no debugger for %s (pid %d): %s: %s\n", j->comm,
 		    (int)j->pid, d.name,
@@ -199,6 +212,10 @@ static int wait_and_debug(struct job *j)
 	int status = check_process(j, true);
 	if (status == 0)
 		status = debug_in_turn(j);
+	turn_put_back(&j->turn);
+	/* One that was at a breakpoint reads the terminal again from now on, while that is
+	 * its own. */
+	close_gate(j);
 	turn_end(&j->turn);
 	return status;
 }

@@ -53,6 +53,7 @@ static int hold_while(struct turn *t, char **argv)
 
 	turn_pass_on(t);
 	int status = session_run(&s);
+	turn_put_back(t);
 	turn_end(t);
 	if (status >= 0)
 		return exit_status_of(status);

@@ -243,7 +243,7 @@ bool turn_give_again(struct turn *t)
 	return true;
 }
 
-void turn_end(struct turn *t)
+void turn_put_back(struct turn *t)
 {
 	struct pollfd subject = {.fd = t->subject, .events = POLLIN};
 
@@ -255,5 +255,9 @@ void turn_end(struct turn *t)
 		handover_abandon(&t->handover);
 	else
 		handover_end(&t->handover);
+}
+
+void turn_end(struct turn *t)
+{
 	ttylock_release(t->lock, t->id);
 }

@@ -44,7 +44,10 @@ void turn_give(struct turn *t, pid_t pgrp);
  * is somebody's who was served on top of us, or of another job. */
 bool turn_give_again(struct turn *t);
 
-/* Everything as it was, then the lock. */
+/* Everything as it was. */
+void turn_put_back(struct turn *t);
+
+/* The lock, after that: somebody else may have the terminal now. */
 void turn_end(struct turn *t);
 
 #endif

@@ -134,6 +134,35 @@ static int await_signal(void)
 	return sig;
 }
 
+static void *read_on(void *arg)
+{
+	char line[64];
+
+	(void)arg;
+	while (fgets(line, sizeof(line), stdin)) {
+		printf("heard: %s", line);
+		fflush(stdout);
+	}
+	return NULL;
+}
+
+/* Two breakpoints while its other thread is in a read of the terminal: the signal says so. */
+static int beside_reader(void)
+{
+	pthread_t id;
+
+	block_signals();
+	pthread_create(&id, NULL, read_on, NULL);
+	say("ready", getpid());
+	await_signal();
+	for (int round = 1; round <= 2; round++) {
+		ttylock_breakpoint(); /* here: beside-reader */
+		say("round", round);
+	}
+	pthread_join(id, NULL);
+	return 6;
+}
+
 /* A thread waits for its turn when another one crashes. */
 static int pause_and_crash(void)
 {
@@ -320,6 +349,7 @@ static const struct mode {
     {"own-trap-handler", own_trap_handler},
     {"blocked-trap", blocked_trap},
     {"reaper", reaper},
+    {"beside-reader", beside_reader},
 };
 
 int main(int argc, char **argv)

@@ -372,6 +372,38 @@ def a_trap_handler_of_the_programs_own(stage):
 
 
 @test
+def another_thread_of_the_process_reads_the_terminal(stage):
+    t = start(stage, "beside-reader")
+    t.expect(r"ready: (\d+)\r\n")
+    pid = int(t.match[1])
+
+    def reads():
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/syscall") as f:
+                if f.read().startswith("0 0x0 "):
+                    return True
+        return False
+
+    until(reads, "a thread that reads its standard input")
+    os.kill(pid, signal.SIGUSR1)
+    for turn in 1, 2:
+        b = pause(t)
+        assert b["line"] == line_of("beside-reader", SOURCE), b
+        assert b["pid"] == t.debugged() == pid
+        t.gdb("next")
+        assert f"round: {turn}\r\n" in t.gdb("next")
+        leave(t)
+    until(lambda: stage.requests() == (None, []), "the terminal's release")
+    # It reads on, and has lost nothing that was not for the debugger.
+    t.sendline("mine")
+    t.expect_exact("heard: mine\r\n")
+    t.sendeof()
+    assert t.finish() == 6
+    assert "SIGTTIN" not in t.shown and t.shown.count("heard:") == 1, t.shown
+    assert len(banners(t)) == 2
+
+
+@test
 def a_thread_that_blocks_all_signals(stage):
     t = start(stage, "blocked-trap")
     pause(t)
