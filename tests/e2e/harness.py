@@ -52,6 +52,11 @@ for _ignored in (signal.SIGQUIT, signal.SIGHUP):
 PROMPT = r"\(gdb\) "
 BANNER = r"ttylock: (crash|debug): ([^\r\n]+) \(pid (\d+)\): ([^\r\n]*); (\w+) (?:more|else) waits?\r*\n"
 
+# Whoever has started us may ignore them (`nohup`, `&` in a script): all that we start would too.
+for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_signal) == signal.SIG_IGN:
+        signal.signal(_signal, signal.SIG_DFL)
+
 _tests = []
 
 
