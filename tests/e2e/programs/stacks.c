@@ -1,11 +1,12 @@
 /*
  * Threads that wait, each in its own way, for tests of stack dumps: stacks WAY... starts a thread
- * for each WAY, prints "ready PID" and waits for a byte on standard input. Then it prints
- * "undisturbed", or the ways that have come back from their wait, which none may, and ends with 0
- * or 1. The ways are the table at the end. `vfork` is no thread but a process of its own whose
- * parent waits in vfork().
+ * for each WAY, prints "ready PID" when all of them wait and waits for a byte on standard input.
+ * Then it prints "undisturbed", or the ways that have come back from their wait, which none may,
+ * and ends with 0 or 1. The ways are the table at the end. `vfork` is no thread but a process of
+ * its own whose parent waits in vfork().
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
@@ -13,6 +14,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +35,7 @@ enum { WAYS_MAX = 16, DEPTH = 10000 };
 struct board {
 	_Atomic int returned[WAYS_MAX];
 	_Atomic int ready;
+	_Atomic pid_t last; /* who has come last, and is about to wait; 0: it will not */
 };
 
 static struct board *board;
@@ -42,6 +45,7 @@ static pthread_mutex_t never_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void in_place(void)
 {
+	board->last = (pid_t)syscall(SYS_gettid);
 	board->ready++;
 }
 
@@ -167,7 +171,7 @@ static void way_semop(void)
 
 static void way_spin(void)
 {
-	in_place();
+	board->ready++;
 	for (volatile unsigned n = 0;; n++)
 		;
 }
@@ -221,7 +225,8 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-static void launch(struct start *start)
+/* The pid of a process of its own; 0: it is a thread. */
+static pid_t launch(struct start *start)
 {
 	pthread_t thread;
 
@@ -231,13 +236,42 @@ static void launch(struct start *start)
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			thread_main(start);
 		}
-		return;
+		return pid;
 	}
 	pthread_attr_t attr;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 8 << 20);
 	if (pthread_create(&thread, &attr, thread_main, start) != 0)
 		exit(2);
+	return 0;
+}
+
+static bool is_in_state(pid_t tid, char state)
+{
+	char path[32], text[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n < 0 ? 0 : n] = '\0';
+	const char *end_of_name = strrchr(text, ')');
+	return end_of_name && end_of_name[2] == state;
+}
+
+/* Being in place is not enough: it may not have come to its wait yet. */
+static void launch_and_await(struct start *start)
+{
+	int before = board->ready;
+
+	board->last = 0;
+	pid_t parent = launch(start);
+	while (board->ready == before)
+		usleep(100);
+	while (board->last && !is_in_state(board->last, 'S'))
+		usleep(100);
+	while (parent && !is_in_state(parent, 'D'))
+		usleep(100);
 }
 
 int main(int argc, char **argv)
@@ -264,11 +298,8 @@ int main(int argc, char **argv)
 			return 64;
 	}
 	/* One after the other: who holds malloc's lock comes last. */
-	for (int i = 0; i < count; i++) {
-		launch(&starts[i]);
-		while (board->ready <= i)
-			usleep(100);
-	}
+	for (int i = 0; i < count; i++)
+		launch_and_await(&starts[i]);
 	/* No stdio from here on: somebody may hold malloc's lock. */
 	if (write(1, line, snprintf(line, sizeof(line), "ready %d\n", getpid())) < 0)
 		return 2;
