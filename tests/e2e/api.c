@@ -152,7 +152,8 @@ static void opening(void)
 	ttylock_close(NULL);
 
 	say("open", ttylock_open(&t, tty, TTYLOCK_START));
-	close(tty); /* it was duplicated */
+	close(tty);				/* it was duplicated */
+	struct ttylock *keeper = open_handle(); /* a daemon without users ends */
 	say("acquire", ttylock_acquire(t, &wish, SOON, &id));
 	say("descriptor is inherited", fcntl(ttylock_fd(t), F_GETFD) & FD_CLOEXEC ? 0 : 1);
 	ttylock_close(t);
@@ -160,6 +161,7 @@ static void opening(void)
 	say("count", count(t));
 	say("acquire without a terminal", ttylock_acquire(t, &wish, SOON, &id));
 	ttylock_close(t);
+	ttylock_close(keeper);
 }
 
 static void no_terminal(void)

@@ -370,13 +370,19 @@ def garbage_at_the_real_daemon(stage):
 @test
 def fifty_clients_start_one_daemon(stage):
     terminal = stage.spawn("sleep", "1000")  # keeps a terminal for all of them
-    script = f"echo $$ >>{stage.path('served')}; sleep 0.01"
+    # The first keeps the daemon until all have come: one without users ends.
+    os.mkfifo(stage.path("go"))
+    go = os.open(stage.path("go"), os.O_RDWR | os.O_CLOEXEC)
+    script = "mkdir first 2>/dev/null && read go <go; echo $$ >>served; sleep 0.01"
     env = {**stage.env, "TTYLOCK_TTY": os.readlink(f"/proc/{terminal.pid}/fd/0")}
-    clients = [subprocess.Popen([TTYLOCK, "exec", "--", "sh", "-c", script], env=env,
+    clients = [subprocess.Popen([TTYLOCK, "exec", "--", "sh", "-c", script], env=env, cwd=stage.dir,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, start_new_session=True)
                for _ in range(50)]
+    stage.until_waiting(49)
+    os.write(go, b"go\n")
     said = [c.communicate(timeout=60)[0] for c in clients]
+    os.close(go)
     assert [c.returncode for c in clients] == [0] * 50, set(said)
     assert set(said) == {""}, set(said)
     with open(stage.path("served")) as f:
