@@ -99,12 +99,17 @@ def not_to_wait(stage):
 
 @test
 def the_command_has_the_keyboard_alone(stage):
-    script = "cat >from-other & " + TTYLOCK + " exec -- sh -c 'read line; echo \"<$line>\"'; kill $!"
-    t = stage.sh(script)
-    until(lambda: t.foreground() not in (t.pid, 0) and stage.named("sh"), "the command is in front")
+    os.mkfifo(stage.path("go"))
+    # By descriptor 3: what is put into the background has no terminal as its standard input.
+    t = stage.sh("exec 3<&0; cat <&3 >from-other & read go <go; "
+                 f"{TTYLOCK} exec -- sh -c 'echo in front; read line; echo \"<$line>\"'; kill $!")
+    cat = until(lambda: stage.named("cat"), "the other one")[0]
+    until(lambda: proc_stat(cat)[0] == "S", "its read")
+    with open(stage.path("go"), "w") as f:
+        f.write("go\n")
+    t.expect("in front\r\n")
     t.sendline("for me")
     t.expect(r"<for me>\r\n")
-    t.expect_exact("")
     t.finish()
     with open(stage.path("from-other")) as f:
         assert f.read() == ""
@@ -312,6 +317,7 @@ def terminated_by_signal(stage):
 
 @test
 def the_table(stage):
+    stage.serve()  # one that stays when nobody holds anything any more
     t = hold(stage, "--why", "a good reason")
     waiter = beside_start(stage, t, "exec", "--", "true")
     holder, _ = stage.until_waiting(1)
