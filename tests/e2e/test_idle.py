@@ -98,7 +98,7 @@ def it_ends_by_a_deadline_or_a_signal(stage):
     a.acquire()
     began = time.monotonic()
     assert parent.ask("idle", 100) == "ETIMEDOUT"
-    assert 0.09 < time.monotonic() - began < 1
+    assert time.monotonic() - began > 0.09
     parent.threads[1].ask("mask", "block")
     parent.ask("alarm", 20)
     assert "EINTR" in {parent.ask("idle", 1000) for _ in range(20)}

@@ -60,7 +60,7 @@ def the_only_holder_is_killed(stage):
     t.expect(r"status 0\r\nready (\d+)\r\n")
     assert t.is_sane(), t.modes()
     assert t.foreground() == t.pid
-    assert stage.named("gdb") == []
+    until(lambda: stage.named("gdb") == [], "the debugger's end")
     t.sendintr()  # reaches the program in front
     assert t.finish() == 130
     assert t.banners() == [first["pid"]]
@@ -170,7 +170,7 @@ def a_helper_killed_and_a_debugger_killed_by_hand_share_no_prompt(stage):
     gdb, = stage.named("gdb")
     os.kill(helper_of(stage, first["pid"]), signal.SIGKILL)
     second = t.banner()
-    assert not is_alive(gdb)
+    until(lambda: not is_alive(gdb), "the debugger's end")
     for _ in range(6):
         assert t.debugged() == second["pid"]
     t.quit()
