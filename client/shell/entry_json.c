@@ -18,6 +18,8 @@ static json_t *json_request(const ttylock_Entry *e)
 	    (json_int_t)e->task.id, "reason", reason_name(e->reason), "text", json_text(e->text),
 	    "subject_pid", (int)e->subject_pid, "subject_comm", json_text(e->subject_comm),
 	    "position", (int)e->position, "age_s", (double)e->age_ms / 1000);
+	if (e->under)
+		json_object_set_new(request, "under", json_integer((json_int_t)e->under));
 	if (entry_is_stopped(e))
 		json_object_set_new(request, "stopped", json_true());
 	return request;

@@ -1,8 +1,10 @@
 """Who runs below the holder of the terminal is served on top of it, not behind it."""
 import os
 import signal
+import subprocess
 
-from harness import CRASH, PROMPT, TTYLOCK, main, test, until
+from harness import CRASH, PROMPT, TTYLOCK, main, replay, test, until
+from schema import check_event
 
 
 @test
@@ -49,6 +51,30 @@ def last_in_first_out_before_the_queue(stage):
     t.expect("the stranger")
     assert t.finish() == 0
     assert stage.replay() == 3
+
+
+@test
+def whoever_watches_sees_that_it_goes_by_the_rules(stage):
+    """The lines that a watcher gets say under which grant each was asked for."""
+    t = stage.run("sh", "-c", f"read line; {TTYLOCK} exec -- {TTYLOCK} exec -- true")
+    until(stage.daemon_pid, "a daemon")
+    watcher = subprocess.Popen([TTYLOCK, "status", "--watch", "--json"], env=stage.env, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        lines = [watcher.stdout.readline()]
+        assert '"back"' in lines[0], lines
+        t.sendline("")
+        while sum('"released"' in line for line in lines) < 2:
+            lines.append(watcher.stdout.readline())
+            assert lines[-1], "it watches on"
+    finally:
+        watcher.kill()
+        watcher.communicate()
+    assert t.finish() == 0
+    counts = replay.follow(lines).counts
+    assert (counts["granted"], counts["nested"]) == (2, 1), lines
+    for line in lines:
+        check_event(line)
 
 
 @test
