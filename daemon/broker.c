@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
+#include "clock.h"
 #include "idle.h"
 #include "kept.h"
 #include "log.h"
@@ -16,14 +16,6 @@
 #include "restore.h"
 #include "sync_point.h"
 #include "tell.h"
-
-uint64_t broker_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void terminal_forgotten(const struct terminal *t, void *arg)
 {
@@ -37,13 +29,13 @@ int broker_init(struct broker *b, const struct broker_ops *ops, struct ledger *l
 
 	/* Before the pool is ready (early boot) keys can be guessed: slow, not wrong. */
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
-		seed = broker_now();
+		seed = clock_ms();
 	*b = (struct broker){
 	    .ops = ops,
 	    .ledger = ledger,
 	    .requests_max = requests_max,
 	    .terminals_max = terminals_max,
-	    .started = broker_now(),
+	    .started = clock_ms(),
 	};
 	b->table = locktable_new(requests_max, terminals_max, seed);
 	if (!b->table)

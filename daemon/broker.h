@@ -53,9 +53,6 @@ void broker_deinit(struct broker *b);
 /* What happens from now on is for this life only: all is left as it is for the next. */
 void broker_freeze(struct broker *b);
 
-/* CLOCK_MONOTONIC in ms. */
-uint64_t broker_now(void);
-
 /* Locks for a ticket that is complete but for id, under and token, and sends the
  * status. The ticket is filed, or freed when refused or when it is a request of
  * before the restart, whose answer was lost. */

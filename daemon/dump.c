@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 /* Lines of each list. */
@@ -49,7 +50,7 @@ static void log_counters(const struct dump *d)
 
 	log_dump("dump: up %llu s, %u of %u requests, %u of %u terminals (%u dirty with nobody "
 		 "there), %u peers",
-	    (unsigned long long)(broker_now() - b->started) / 1000, locktable_requests(b->table),
+	    (unsigned long long)(clock_ms() - b->started) / 1000, locktable_requests(b->table),
 	    b->requests_max, b->terminals.count, b->terminals_max, b->kept, d->peers->count);
 }
 
@@ -67,7 +68,7 @@ static void log_request(const struct broker *b, const struct locktable_view *vie
 	    k->terminal->proof.path, (unsigned long long)view->request, place,
 	    (int)k->caller->cred.pid, k->caller->cred.comm, (unsigned)k->caller->cred.uid,
 	    ticket_task_name(k), (unsigned long long)k->task_id, (int)k->subject_pid,
-	    ticket_subject_comm(k), (unsigned long long)(broker_now() - k->asked) / 1000,
+	    ticket_subject_comm(k), (unsigned long long)(clock_ms() - k->asked) / 1000,
 	    ticket_text(k));
 }
 

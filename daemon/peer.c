@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "inbox.h"
 #include "log.h"
 #include "policy.h"
@@ -246,7 +247,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 	struct peers *set = p->set;
-	uint64_t now = broker_now();
+	uint64_t now = clock_ms();
 
 	(void)fd;
 	(void)what;
@@ -264,12 +265,12 @@ static void on_turn(struct turn *turn)
 	struct peer *p = (struct peer *)((char *)turn - offsetof(struct peer, turn));
 	struct peers *set = p->set;
 
-	peer_process(p, broker_now());
+	peer_process(p, clock_ms());
 	if (!p->caller.gone && !p->paused && !p->turn.waits) {
 		if (event_add(&p->readable, NULL) < 0)
 			peer_await_turn(p); /* then it may be possible */
 		else if (peer_receive(p))
-			peer_process(p, broker_now());
+			peer_process(p, clock_ms());
 	}
 	peers_reap(set);
 }
@@ -306,7 +307,7 @@ static void on_died(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 	struct peers *set = p->set;
-	uint64_t now = broker_now();
+	uint64_t now = clock_ms();
 
 	(void)fd;
 	(void)what;
@@ -399,7 +400,7 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 	p->caller.cred = *cred;
 	p->caller.usage = p->turn.usage = usage_ref(usage);
 	usage->connections++;
-	usage_talked(usage, broker_now(), POLICY_COST_CONNECT);
+	usage_talked(usage, clock_ms(), POLICY_COST_CONNECT);
 	cred->pidfd = -1;
 	p->next = set->first;
 	if (p->next)

@@ -1,6 +1,7 @@
 #include "refusal.h"
 
-#include "broker.h"
+#include "caller.h"
+#include "clock.h"
 #include "log.h"
 
 bool refusal_tell(struct usage *usage)
@@ -9,7 +10,7 @@ bool refusal_tell(struct usage *usage)
 
 	if (!usage)
 		return true;
-	bool tell = usage_tell_refusal(usage, broker_now(), &untold);
+	bool tell = usage_tell_refusal(usage, clock_ms(), &untold);
 	if (untold)
 		log_info(
 		    "uid %u: %u refusals were not told", (unsigned)usage->uid, (unsigned)untold);

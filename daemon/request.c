@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "idle.h"
 #include "lineage.h"
 #include "log.h"
@@ -30,7 +31,7 @@ static int hello(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 	c->tree = e->body.hello.tree;
 	answer.body.welcome.version = REQUEST_PROTOCOL_VERSION;
 	answer.body.welcome.daemon_pid = getpid();
-	answer.body.welcome.uptime_ms = broker_now() - b->started;
+	answer.body.welcome.uptime_ms = clock_ms() - b->started;
 	b->ops->send(c, &answer, BROKER_REPLY);
 	return 0;
 }
@@ -181,7 +182,7 @@ static struct ticket *ticket_of(
 static int lock_request(struct broker *b, struct caller *c, const ttylock_Envelope *e)
 {
 	const ttylock_LockRequest *r = &e->body.lock_request;
-	uint64_t now = broker_now();
+	uint64_t now = clock_ms();
 
 	/* A LockStatus of such a number would speak of another request. */
 	if (r->request == 0 || tickets_by_number(&b->tickets, c, r->request)) {

@@ -13,6 +13,7 @@
 
 #include "absent.h"
 #include "broker.h"
+#include "clock.h"
 #include "dump.h"
 #include "frame.h"
 #include "log.h"
@@ -98,7 +99,7 @@ static enum policy_verdict may_connect(const struct server *s, struct usage *usa
 	    .mine = usage->connections,
 	    .others = s->peers.count - usage->connections,
 	    .total = s->connections_max,
-	    .over_rate = !usage_may_talk(usage, broker_now()),
+	    .over_rate = !usage_may_talk(usage, clock_ms()),
 	};
 
 	return policy_decide(POLICY_CONNECT, &pc);
@@ -149,8 +150,8 @@ static void accept_starved(struct server *s)
 	static const struct bucket_rate worth_telling = {1, 5};
 	int error = errno;
 
-	if (bucket_has(&s->starved, &worth_telling, broker_now())) {
-		bucket_spend(&s->starved, &worth_telling, broker_now(), 1);
+	if (bucket_has(&s->starved, &worth_telling, clock_ms())) {
+		bucket_spend(&s->starved, &worth_telling, clock_ms(), 1);
 		log_event(
 		    &(struct log_event){.kind = LOG_KIND_NO_DESCRIPTORS, .note = strerror(error)});
 	}

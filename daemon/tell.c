@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "policy.h"
 
 static enum policy_verdict about(enum policy_operation op, const struct ticket *k, uid_t uid)
@@ -70,7 +71,7 @@ void broker_entry(const struct broker *b, const struct ticket *k, const struct c
 	TICKET_COPY(e->text, text, k);
 	e->subject_pid = k->subject_pid;
 	TICKET_COPY(e->subject_comm, subject_comm, k);
-	e->age_ms = broker_now() - k->asked;
+	e->age_ms = clock_ms() - k->asked;
 	e->tree = k->caller->tree;
 	e->under = k->under;
 }

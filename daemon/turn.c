@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "broker.h"
+#include "clock.h"
 
 /* Turns for each user before the others, and those who only just came, are
  * looked at. */
@@ -15,13 +15,13 @@ static const struct timeval at_once = {0, 0};
 /* Whether some of them can go on at once. */
 static bool user_serve(struct turns *set, struct usage *u)
 {
-	for (int i = 0; i < TURNS_MAX && u->first && usage_may_talk(u, broker_now()); i++) {
+	for (int i = 0; i < TURNS_MAX && u->first && usage_may_talk(u, clock_ms()); i++) {
 		struct turn *turn = u->first;
 
 		turn_forget(turn);
 		set->take(turn);
 	}
-	return u->first && usage_may_talk(u, broker_now());
+	return u->first && usage_may_talk(u, clock_ms());
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -76,7 +76,7 @@ int turn_await(struct turns *set, struct turn *turn)
 	else
 		u->first = turn;
 	u->last = turn;
-	if (usage_may_talk(u, broker_now()))
+	if (usage_may_talk(u, clock_ms()))
 		event_add(&set->tick, &at_once);
 	return 0;
 }
