@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "recall.h"
+#include "tell.h"
 #include "text.h"
 
 struct absent {
@@ -165,7 +166,7 @@ static void returned_free(struct absents *set)
 		if (!id)
 			absent_end(a);
 		else if (!set->told)
-			broker_log(tickets_by_id(&set->broker->tickets, id), LOG_KIND_HOLDER_ABSENT,
+			tell_log(tickets_by_id(&set->broker->tickets, id), LOG_KIND_HOLDER_ABSENT,
 			    NULL, NULL);
 	}
 	set->told = true;

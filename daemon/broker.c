@@ -10,19 +10,19 @@
 #include "clock.h"
 #include "idle.h"
 #include "kept.h"
-#include "log.h"
+#include "lineage.h"
 #include "persist.h"
-#include "policy.h"
-#include "restore.h"
+#include "reclaim.h"
 #include "sync_point.h"
 #include "tell.h"
+#include "watch.h"
 
 static void terminal_forgotten(const struct terminal *t, void *arg)
 {
 	persist_terminal_forgotten(arg, t);
 }
 
-int broker_init(struct broker *b, const struct broker_ops *ops, struct ledger *ledger,
+int broker_init(struct broker *b, const struct outlet_ops *ops, struct ledger *ledger,
     uint32_t requests_max, uint32_t terminals_max)
 {
 	uint64_t seed = 0;
@@ -47,7 +47,7 @@ int broker_init(struct broker *b, const struct broker_ops *ops, struct ledger *l
 	return 0;
 }
 
-static void send_nothing(struct caller *c, const ttylock_Envelope *e, enum broker_urgency urgency)
+static void send_nothing(struct caller *c, const ttylock_Envelope *e, enum outlet_urgency urgency)
 {
 	(void)c;
 	(void)e;
@@ -56,7 +56,7 @@ static void send_nothing(struct caller *c, const ttylock_Envelope *e, enum broke
 
 void broker_freeze(struct broker *b)
 {
-	static const struct broker_ops nothing = {.send = send_nothing};
+	static const struct outlet_ops nothing = {.send = send_nothing};
 
 	b->ledger = NULL;
 	b->ops = &nothing;
@@ -80,14 +80,14 @@ static void lock_refused(struct broker *b, struct ticket *k, const struct lockta
 								    : ttylock_Code_ERROR_QUOTA;
 
 	if (change->outcome == LOCKTABLE_BUSY)
-		broker_log(k, LOG_KIND_REFUSED, NULL, "busy");
+		tell_log(k, LOG_KIND_REFUSED, NULL, "busy");
 	else if (change->outcome != LOCKTABLE_DEADLOCK)
-		broker_log(k, LOG_KIND_QUOTA, NULL, "the table is full");
+		tell_log(k, LOG_KIND_QUOTA, NULL, "the table is full");
 	else if (change->first)
-		broker_log(k, LOG_KIND_REFUSED, NULL, "this task has asked already");
+		tell_log(k, LOG_KIND_REFUSED, NULL, "this task has asked already");
 	else
-		broker_log(k, LOG_KIND_DEADLOCK, NULL, NULL);
-	tell_not_granted(b, k, ttylock_State_STATE_REFUSED, code, change, BROKER_REPLY);
+		tell_log(k, LOG_KIND_DEADLOCK, NULL, NULL);
+	tell_not_granted(b, k, ttylock_State_STATE_REFUSED, code, change, OUTLET_REPLY);
 	ticket_free(&b->tickets, k);
 }
 
@@ -95,7 +95,7 @@ static void lock_refused(struct broker *b, struct ticket *k, const struct lockta
 static void granted(struct broker *b, struct ticket *k, const struct locktable_grant *g)
 {
 	if (!b->frozen)
-		broker_log(
+		tell_log(
 		    k, LOG_KIND_GRANTED, NULL, g->dirty ? "the last holder did not release" : NULL);
 	k->caller->holds++;
 	k->untold = k->caller->absent;
@@ -106,8 +106,6 @@ static void granted(struct broker *b, struct ticket *k, const struct locktable_g
 	}
 	tell_watchers(b, ttylock_EventKind_EVENT_GRANTED, k, 0, NULL);
 }
-
-static void reclaim(struct broker *b, struct ticket *k, struct caller *c, uint64_t number);
 
 /* Asked by somebody who never heard what became of it before the restart. */
 static bool is_asked_again(
@@ -139,7 +137,7 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 	token_draw(&b->tokens, k->token);
 	ticket_file(&b->tickets, k);
 	k->caller->usage->requests++;
-	broker_unkeep(b, k->terminal);
+	kept_remove(b, k->terminal);
 	persist_asked(b, k, wish->task.name);
 	persist_left(b, k, &change);
 	if (change.outcome == LOCKTABLE_GRANTED) {
@@ -147,9 +145,9 @@ void broker_lock(struct broker *b, struct ticket *k, const struct locktable_wish
 		SYNC_POINT("broker.granted");
 		return;
 	}
-	broker_log(k, LOG_KIND_QUEUED, NULL, NULL);
+	tell_log(k, LOG_KIND_QUEUED, NULL, NULL);
 	tell_not_granted(
-	    b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change, BROKER_REPLY);
+	    b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change, OUTLET_REPLY);
 	tell_watchers(b, ttylock_EventKind_EVENT_QUEUED, k, change.position, NULL);
 	SYNC_POINT("broker.queued");
 }
@@ -159,11 +157,11 @@ static void tell_end(struct broker *b, const struct ticket *k, enum broker_cause
 {
 	switch (cause) {
 	case BROKER_ABSENT:
-		broker_log(k, LOG_KIND_WAITER_ABSENT, NULL, NULL);
+		tell_log(k, LOG_KIND_WAITER_ABSENT, NULL, NULL);
 		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0, NULL);
 		break;
 	case BROKER_DIED:
-		broker_log(k, held ? LOG_KIND_HOLDER_DIED : LOG_KIND_WAITER_DIED, NULL, NULL);
+		tell_log(k, held ? LOG_KIND_HOLDER_DIED : LOG_KIND_WAITER_DIED, NULL, NULL);
 		tell_watchers(b, ttylock_EventKind_EVENT_DIED, k, 0, NULL);
 		break;
 	case BROKER_FORCED:
@@ -172,7 +170,7 @@ static void tell_end(struct broker *b, const struct ticket *k, enum broker_cause
 		/* fall through */
 	case BROKER_OWN:
 	case BROKER_UNUSED:
-		broker_log(k,
+		tell_log(k,
 		    !held	 ? LOG_KIND_CANCELLED
 		    : by != NULL ? LOG_KIND_FORCED
 				 : LOG_KIND_RELEASED,
@@ -195,7 +193,7 @@ static void ended(struct broker *b, struct ticket *k, enum broker_cause cause,
 	if (!b->frozen)
 		tell_end(b, k, cause, by, held);
 	if (change->kept)
-		broker_keep(b, k->terminal);
+		kept_add(b, k->terminal);
 	k->caller->usage->requests--;
 	k->caller->holds -= held;
 	struct idle_wait *kept_waiting = k->idle;
@@ -259,66 +257,12 @@ enum locktable_outcome broker_serve_first(struct broker *b, struct ticket *k, ui
 	*position = change.position;
 	persist_moved(b, k);
 	tell_not_granted(
-	    b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change, BROKER_HINT);
+	    b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change, OUTLET_HINT);
 	tell_watchers(b, ttylock_EventKind_EVENT_MOVED, k, change.position, NULL);
 	return change.outcome;
 }
 
 /* --- after a restart --------------------------------------------------- */
-
-static void reclaim(struct broker *b, struct ticket *k, struct caller *c, uint64_t number)
-{
-	struct locktable_change change;
-	struct locktable_grant grant;
-
-	if (!locktable_reown(b->table, k->id, c->id)) {
-		tell_refused(b, c, number, ttylock_Code_ERROR_QUOTA);
-		return;
-	}
-	bool holds = !locktable_requeue(b->table, k->id, &change);
-
-	k->caller->usage->requests--;
-	k->caller->holds -= holds;
-	c->usage->requests++;
-	c->holds += holds;
-	/* Who waits for the end of a tree's requests may wait for this one no more. */
-	struct idle_wait *waiting = k->caller->tree == c->tree ? NULL : k->idle;
-	if (waiting)
-		k->idle = NULL;
-	ticket_reown(&b->tickets, k, c, number);
-	idle_resume(b, waiting);
-	persist_reowned(b, k);
-	broker_log(k, LOG_KIND_RECLAIMED, NULL, NULL);
-	if (!holds) {
-		tell_not_granted(b, k, ttylock_State_STATE_QUEUED, ttylock_Code_ERROR_NONE, &change,
-		    BROKER_REPLY);
-		return;
-	}
-	locktable_regrant(b->table, k->id, &grant);
-	if (k->untold) {
-		k->untold = false;
-		persist_granted(b, k);
-	}
-	/* As it was told before, for that may have been lost with the last daemon. */
-	tell_granted(b, k, &grant);
-}
-
-void broker_reclaim(
-    struct broker *b, struct caller *c, uint64_t number, const uint8_t token[TOKEN_SIZE])
-{
-	struct ticket *k = tickets_by_token(&b->tickets, token);
-
-	if (!k || k->caller == c) {
-		log_debug("pid %d: nothing to reclaim", (int)c->cred.pid);
-		tell_refused(b, c, number, ttylock_Code_ERROR_NOT_FOUND);
-	} else if (k->caller->cred.process != c->cred.process ||
-		   k->caller->cred.uid != c->cred.uid) {
-		broker_log(k, LOG_KIND_RECLAIM_DENIED, c, NULL);
-		tell_refused(b, c, number, ttylock_Code_ERROR_DENIED);
-	} else {
-		reclaim(b, k, c, number);
-	}
-}
 
 void broker_restored(struct broker *b, struct terminal *t)
 {
@@ -331,7 +275,7 @@ void broker_restored(struct broker *b, struct terminal *t)
 	}
 	locktable_get_left(b->table, t->id, 0, &left);
 	if (left.dirty && t->refs == 1)
-		broker_keep(b, t);
+		kept_add(b, t);
 }
 
 /* --- callers ----------------------------------------------------------- */
@@ -357,49 +301,10 @@ static void drop_requests(struct broker *b, struct caller *c)
 	}
 }
 
-int broker_watch(struct broker *b, struct caller *c)
-{
-	struct policy_case pc = {
-	    .uid = c->cred.uid,
-	    .mine = c->usage->watchers,
-	    .others = b->watching - c->usage->watchers,
-	    .total = POLICY_WATCHERS_MAX,
-	};
-
-	if (c->watching)
-		return 0;
-	if (policy_decide(POLICY_WATCH, &pc) != POLICY_ALLOW)
-		return -EDQUOT;
-	c->watching = true;
-	c->usage->watchers++;
-	b->watching++;
-	c->watch_prev = NULL;
-	c->watch_next = b->watchers;
-	if (c->watch_next)
-		c->watch_next->watch_prev = c;
-	b->watchers = c;
-	return 0;
-}
-
-static void unwatch(struct broker *b, struct caller *c)
-{
-	if (!c->watching)
-		return;
-	c->watching = false;
-	c->usage->watchers--;
-	b->watching--;
-	if (c->watch_next)
-		c->watch_next->watch_prev = c->watch_prev;
-	if (c->watch_prev)
-		c->watch_prev->watch_next = c->watch_next;
-	else
-		b->watchers = c->watch_next;
-}
-
 void broker_caller_gone(struct broker *b, struct caller *c)
 {
 	c->gone = true;
-	unwatch(b, c);
+	watch_end(b, c);
 	idle_caller_gone(c);
 	lineage_unref(c->lineage);
 	c->lineage = NULL;

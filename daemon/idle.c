@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "broker.h"
+#include "access.h"
+#include "broker_state.h"
 
 struct idle_wait {
 	uint64_t query;
@@ -24,7 +25,7 @@ static struct ticket *find_busy(const struct broker *b, const struct caller *c, 
 	while (locktable_next(b->table, &cursor, &view)) {
 		struct ticket *k = tickets_by_id(&b->tickets, view.request);
 
-		if (below ? broker_concerns(k, c, below) : broker_is_of_tree(k, c))
+		if (below ? access_concerns(k, c, below) : access_is_of_tree(k, c))
 			return k;
 	}
 	return NULL;
@@ -59,7 +60,7 @@ static void tell_idle(const struct broker *b, struct caller *c, uint64_t query)
 
 	e.body.status_report.query = query;
 	e.body.status_report.last = true;
-	b->ops->send(c, &e, BROKER_REPLY);
+	b->ops->send(c, &e, OUTLET_REPLY);
 }
 
 int idle_await(struct broker *b, struct caller *c, uint64_t query, int32_t below)

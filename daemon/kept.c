@@ -6,7 +6,7 @@
 /* Dirty terminals with nobody there that are remembered at a time. */
 #define KEPT_MAX 256
 
-void broker_keep(struct broker *b, struct terminal *t)
+void kept_add(struct broker *b, struct terminal *t)
 {
 	if (t->kept)
 		return;
@@ -15,7 +15,7 @@ void broker_keep(struct broker *b, struct terminal *t)
 	terminal_ref(t);
 }
 
-void broker_unkeep(struct broker *b, struct terminal *t)
+void kept_remove(struct broker *b, struct terminal *t)
 {
 	if (!t->kept)
 		return;
@@ -41,15 +41,15 @@ static void kept_sweep(struct broker *b)
 			continue;
 		}
 		locktable_forget(b->table, t->id);
-		broker_unkeep(b, t);
+		kept_remove(b, t);
 	}
 	if (b->kept >= KEPT_MAX && oldest) {
 		locktable_forget(b->table, oldest->id);
-		broker_unkeep(b, oldest);
+		kept_remove(b, oldest);
 	}
 }
 
-struct terminal *broker_terminal(struct broker *b, struct caller *c, struct proof *p)
+struct terminal *kept_terminal(struct broker *b, struct caller *c, struct proof *p)
 {
 	struct terminal *t = terminals_find(&b->terminals, p);
 

@@ -143,7 +143,7 @@ static void peer_unsendable(struct peer *p, int error)
 	}
 }
 
-static void peer_send(struct caller *c, const ttylock_Envelope *e, enum broker_urgency urgency)
+static void peer_send(struct caller *c, const ttylock_Envelope *e, enum outlet_urgency urgency)
 {
 	struct peer *p = peer_of(c);
 	int rc = c->gone ? 0 : sender_put(&p->out, e, urgency, c->holds > 0);
@@ -152,7 +152,7 @@ static void peer_send(struct caller *c, const ttylock_Envelope *e, enum broker_u
 		peer_unsendable(p, rc);
 }
 
-const struct broker_ops peer_ops = {.send = peer_send};
+const struct outlet_ops peer_ops = {.send = peer_send};
 
 /* --- receiving --------------------------------------------------------- */
 
@@ -291,7 +291,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 			p->out.events_lost = false;
 			e.body.event.kind = ttylock_EventKind_EVENT_LOST;
-			peer_send(&p->caller, &e, BROKER_REPLY);
+			peer_send(&p->caller, &e, OUTLET_REPLY);
 		}
 		if (p->paused) {
 			p->paused = false;

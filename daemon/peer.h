@@ -49,6 +49,6 @@ void peers_each(const struct peers *set,
     bool (*fn)(const struct caller *c, size_t unsent, void *arg), void *arg);
 
 /* What the broker sends with. */
-extern const struct broker_ops peer_ops;
+extern const struct outlet_ops peer_ops;
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "broker.h"
+#include "broker_state.h"
 #include "ledger.h"
 #include "restore.h"
 

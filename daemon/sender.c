@@ -114,22 +114,22 @@ static int put_bulk(struct sender *s, const ttylock_Envelope *e)
 }
 
 int sender_put(
-    struct sender *s, const ttylock_Envelope *e, enum broker_urgency urgency, bool needed)
+    struct sender *s, const ttylock_Envelope *e, enum outlet_urgency urgency, bool needed)
 {
 	switch (urgency) {
-	case BROKER_BULK:
+	case OUTLET_BULK:
 		return put_bulk(s, e);
-	case BROKER_HINT:
+	case OUTLET_HINT:
 		if (sender_lets_lie(s))
 			return 0;
 		break;
-	case BROKER_EVENT:
+	case OUTLET_EVENT:
 		if (s->events_lost || sender_lets_lie(s)) {
 			s->events_lost = true;
 			return 0;
 		}
 		break;
-	case BROKER_REPLY:
+	case OUTLET_REPLY:
 		break;
 	}
 	if (outbox_length(&s->out) > OUTBOX_HARD + s->bulk && !needed)

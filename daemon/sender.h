@@ -10,7 +10,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 
-#include "broker.h"
+#include "outlet.h"
 #include "outbox.h"
 #include "usage.h"
 
@@ -37,7 +37,7 @@ void sender_deinit(struct sender *s);
 /* needed: this one must not be ended for not reading. 0; -ENOBUFS: it lets too
  * much lie; -ENOMEM, -EMSGSIZE, or -errno of send(2): it cannot be told. */
 int sender_put(
-    struct sender *s, const ttylock_Envelope *e, enum broker_urgency urgency, bool needed);
+    struct sender *s, const ttylock_Envelope *e, enum outlet_urgency urgency, bool needed);
 /* 0 or as above. */
 int sender_flush(struct sender *s);
 

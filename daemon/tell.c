@@ -3,44 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access.h"
 #include "clock.h"
-#include "policy.h"
-
-static enum policy_verdict about(enum policy_operation op, const struct ticket *k, uid_t uid)
-{
-	struct policy_case pc = {
-	    .uid = uid,
-	    .request_uid = k->caller->cred.uid,
-	    .terminal_uid = terminal_owner(k->terminal),
-	};
-
-	return policy_decide(op, &pc);
-}
-
-bool broker_may_see(const struct ticket *k, const struct caller *c)
-{
-	return about(POLICY_SEE, k, c->cred.uid) == POLICY_ALLOW;
-}
-
-bool broker_may_steer(const struct ticket *k, const struct caller *c)
-{
-	return about(POLICY_STEER, k, c->cred.uid) == POLICY_ALLOW;
-}
-
-static bool is_credible(const struct ticket *k, const struct caller *c)
-{
-	return k->caller->cred.uid == 0 || broker_may_see(k, c);
-}
-
-bool broker_concerns(const struct ticket *k, const struct caller *c, pid_t pid)
-{
-	return lineage_has(k->lineage, pid) && is_credible(k, c);
-}
-
-bool broker_is_of_tree(const struct ticket *k, const struct caller *c)
-{
-	return k->caller->tree == c->tree && is_credible(k, c);
-}
 
 /* Both of one size: the receiver's array is never smaller than ours. */
 #define COPY_STRING(dst, src)                                                                      \
@@ -49,14 +13,13 @@ bool broker_is_of_tree(const struct ticket *k, const struct caller *c)
 		memcpy(dst, src, sizeof(src));                                                     \
 	} while (0)
 
-void broker_entry(const struct broker *b, const struct ticket *k, const struct caller *viewer,
-    uint32_t position, ttylock_Entry *e)
+void tell_entry(
+    const struct ticket *k, const struct caller *viewer, uint32_t position, ttylock_Entry *e)
 {
-	(void)b;
 	*e = (ttylock_Entry)ttylock_Entry_init_zero;
 	COPY_STRING(e->terminal, k->terminal->proof.path);
 	e->position = position;
-	if (!broker_may_see(k, viewer)) {
+	if (!access_may_see(k, viewer)) {
 		e->hidden = true;
 		return;
 	}
@@ -82,8 +45,7 @@ static void name_caller(const struct caller *c, char *out, size_t size)
 	    (unsigned)c->cred.uid);
 }
 
-void broker_log(
-    const struct ticket *k, enum log_kind kind, const struct caller *by, const char *note)
+void tell_log(const struct ticket *k, enum log_kind kind, const struct caller *by, const char *note)
 {
 	char nested[96];
 
@@ -106,7 +68,7 @@ void broker_log(
 
 /* One that has not come back after a restart hears it when it does. */
 static void tell_owner(struct broker *b, const struct ticket *k, const ttylock_Envelope *e,
-    enum broker_urgency urgency)
+    enum outlet_urgency urgency)
 {
 	if (!k->caller->absent)
 		b->ops->send(k->caller, e, urgency);
@@ -126,10 +88,10 @@ void tell_watchers(struct broker *b, ttylock_EventKind kind, const struct ticket
 
 		e.body.event.kind = kind;
 		e.body.event.has_entry = true;
-		broker_entry(b, k, w, position, &e.body.event.entry);
+		tell_entry(k, w, position, &e.body.event.entry);
 		if (by && !e.body.event.entry.hidden)
 			name_caller(by, e.body.event.by, sizeof(e.body.event.by));
-		b->ops->send(w, &e, BROKER_EVENT);
+		b->ops->send(w, &e, OUTLET_EVENT);
 	}
 }
 
@@ -147,11 +109,11 @@ void tell_granted(struct broker *b, const struct ticket *k, const struct locktab
 	s->dirty = g->dirty;
 	s->saved.size = (pb_size_t)g->saved_size;
 	memcpy(s->saved.bytes, g->saved, g->saved_size);
-	tell_owner(b, k, &e, BROKER_REPLY);
+	tell_owner(b, k, &e, OUTLET_REPLY);
 }
 
 void tell_not_granted(struct broker *b, const struct ticket *k, ttylock_State state,
-    ttylock_Code code, const struct locktable_change *change, enum broker_urgency urgency)
+    ttylock_Code code, const struct locktable_change *change, enum outlet_urgency urgency)
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_lock_status_tag};
 	ttylock_LockStatus *s = &e.body.lock_status;
@@ -167,7 +129,7 @@ void tell_not_granted(struct broker *b, const struct ticket *k, ttylock_State st
 	s->waiters = change->waiters;
 	if (holder) {
 		s->has_holder = true;
-		broker_entry(b, holder, k->caller, 0, &s->holder);
+		tell_entry(holder, k->caller, 0, &s->holder);
 	}
 	tell_owner(b, k, &e, urgency);
 }
@@ -181,10 +143,10 @@ void tell_ended(
 	e.body.lock_status.id = k->id;
 	e.body.lock_status.state = state;
 	name_caller(by, e.body.lock_status.by, sizeof(e.body.lock_status.by));
-	tell_owner(b, k, &e, BROKER_REPLY);
+	tell_owner(b, k, &e, OUTLET_REPLY);
 }
 
-void broker_error(
+void tell_error(
     const struct broker *b, struct caller *c, ttylock_Code code, uint64_t ref, const char *text)
 {
 	ttylock_Envelope e = {.which_body = ttylock_Envelope_error_tag};
@@ -192,7 +154,7 @@ void broker_error(
 	e.body.error.code = code;
 	e.body.error.ref = ref;
 	snprintf(e.body.error.text, sizeof(e.body.error.text), "%s", text);
-	b->ops->send(c, &e, BROKER_REPLY);
+	b->ops->send(c, &e, OUTLET_REPLY);
 }
 
 void tell_refused(struct broker *b, struct caller *c, uint64_t number, ttylock_Code code)
@@ -202,5 +164,5 @@ void tell_refused(struct broker *b, struct caller *c, uint64_t number, ttylock_C
 	e.body.lock_status.request = number;
 	e.body.lock_status.state = ttylock_State_STATE_REFUSED;
 	e.body.lock_status.code = code;
-	b->ops->send(c, &e, BROKER_REPLY);
+	b->ops->send(c, &e, OUTLET_REPLY);
 }

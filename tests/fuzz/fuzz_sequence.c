@@ -72,7 +72,7 @@ static int conn_of(const struct caller *c)
 
 /* --- the seams ------------------------------------------------------------------- */
 
-static void said(struct caller *c, const ttylock_Envelope *e, enum broker_urgency urgency)
+static void said(struct caller *c, const ttylock_Envelope *e, enum outlet_urgency urgency)
 {
 	bool gone = c->gone;
 
@@ -84,7 +84,7 @@ static void said(struct caller *c, const ttylock_Envelope *e, enum broker_urgenc
 	if (!gone && c->gone && daemon_.dropping)
 		oracle_lose_track();
 }
-static const struct broker_ops ops = {.send = said};
+static const struct outlet_ops ops = {.send = said};
 
 /* From the daemon alone: a client encodes with the real one. */
 ssize_t __wrap_frame_encode(const ttylock_Envelope *e, uint8_t *buf, size_t size)
