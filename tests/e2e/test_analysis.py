@@ -54,6 +54,11 @@ def each_step_and_search_that_is_told_is_there(stage):
     helpers = {"spend", "line_remove", "line_insert", "crash_or_not", "kill", "any", "forget_heard",
                "forget_life"}
     assert inlines - told <= helpers, inlines - told - helpers
+    for other in ("rounds", "circle", "idle", "mend"):
+        model = read(f"tests/model/{other}.pml")
+        steps = set(re.findall(r"^(?:inline|proctype) (\w+)\(", model, re.M)) - helpers
+        untold = {s for s in steps if f"`{other}.pml: {s}`" not in page}
+        assert not untold, (other, untold)
     script = read("tests/model/check_model.py")
     searches = re.findall(r'^    "([^"]+)": \(\s*turns\(', script, re.M)
     assert searches == re.findall(r"^\| ([a-z, ]+?) \| \d", page, re.M), searches

@@ -82,6 +82,26 @@ def a_child_that_only_waits_or_dies(stage):
 
 
 @test
+def a_daemon_that_dies_does_not_end_the_wait(stage):
+    parent, a, b = family(stage)
+    held = a.acquire()
+    b.begin_acquire()
+    stage.until_waiting(1)
+    waiter = parent.threads[1]
+    waiter.begin("idle", -1)
+    daemon = stage.daemon_pid()
+    os.kill(daemon, signal.SIGKILL)
+    until(lambda: stage.daemon_pid() not in (None, daemon), "the next daemon")
+    assert parent.ask("idle", 50) == "ETIMEDOUT"
+    assert waiter.is_waiting()
+    a.ask("release", 0, held)
+    held = b.answer()
+    assert waiter.is_waiting()
+    b.ask("release", 0, held)
+    assert waiter.answer() == "0"
+
+
+@test
 def others_do_not_count(stage):
     parent, _, _ = family(stage)
     stranger = Puppet(stage)
