@@ -94,6 +94,12 @@ def proc_stat(pid):
         return None
 
 
+def until_stopped(pid):
+    """Ctrl-Z has reached it, too. A shell asks for the next line as soon as its own child is
+    stopped: whoever is in a read meanwhile and has not come to its signal takes that line."""
+    until(lambda: proc_stat(pid)[0] == "T", f"{pid} is stopped")
+
+
 def is_alive(pid):
     stat = proc_stat(pid)
     return stat is not None and stat[0] not in "ZX"

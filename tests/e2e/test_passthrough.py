@@ -7,7 +7,8 @@ import subprocess
 
 import pexpect
 
-from harness import (BUILD, CRASH, PARTS, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until)
+from harness import (BUILD, CRASH, PARTS, Skip, TIMEOUT, TTYLOCK, is_alive, main, proc_stat, test, until,
+                     until_stopped)
 
 PYTHON = "/usr/bin/python3"
 SHELL_PROMPT = r"P> $"
@@ -267,7 +268,7 @@ def ctrl_z_and_fg(stage):
         t.send("\x1a")
         t.expect("Stopped")
         t.expect(SHELL_PROMPT)
-        until(lambda: proc_stat(cat)[0] == "T", "cat is stopped")
+        until_stopped(cat)
         assert "Stopped" in in_shell(t, "jobs")
         t.sendline("fg")
         t.expect(r"run -- cat\r\n")

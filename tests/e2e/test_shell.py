@@ -331,6 +331,7 @@ def commands_have_the_terminal(stage):
     s.shows("^typed\ntyped$")
     s.types(CTRL_Z, "> $")
     s.shows("^stopped; fg lets it go on$")
+    until_stopped(stage.named("cat")[0])
     t.send("status\r")
     s.shows(f"stopped .* {holder['pid']} ")
     s.types("status\r", "> $")

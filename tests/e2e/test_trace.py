@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import CRASH, ROOT, TIMEOUT, TTYLOCK, has_reclaimed, main, test, until
+from harness import CRASH, ROOT, TIMEOUT, TTYLOCK, has_reclaimed, main, test, until, until_stopped
 from rawclient import HOSTILE_ENTRY, client, false_daemon, field, frame, lock_request
 from schema import complaints
 from users import OURS, as_user, open_daemon, somebody
@@ -249,9 +249,11 @@ def keys_go_to_the_command(stage):
     t.expect("shell> ")
     t.sendline(f"{TTYLOCK} trace -o {path} -- sh -c 'echo ready; cat'")
     t.expect("ready\r\n")
+    until(lambda: stage.named("cat"), "cat")
     t.send("\x1a")
     t.expect("Stopped")
     t.expect("shell> ")
+    until_stopped(stage.named("cat")[0])
     t.sendline("fg")
     until(lambda: t.foreground() != t.pid, "the command is in front again")
     t.sendline("word")
