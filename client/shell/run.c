@@ -19,7 +19,7 @@
 
 #include "../lib/terminal.h"
 #include "agent.h"
-#include "child.h"
+#include "tree_root.h"
 #include "command.h"
 #include "hang.h"
 #include "options.h"
@@ -29,7 +29,7 @@
 
 struct run {
 	struct upkeep upkeep;
-	struct child child;
+	struct tree_root root;
 	struct signals signals;
 	struct event_base *base;
 	struct event *on_signal, *on_agent;
@@ -48,7 +48,7 @@ static void end_if_idle(void *arg)
 {
 	struct run *run = arg;
 
-	if (run->child.pid || run->dumper)
+	if (run->root.pid || run->dumper)
 		return;
 	/* The next daemon is to be heard before: who has died meanwhile, and left the
 	 * terminal as it was? */
@@ -60,7 +60,7 @@ static void end_if_idle(void *arg)
 		return;
 	}
 	upkeep_catch_up(&run->upkeep);
-	child_take_back_foreground(&run->child);
+	tree_root_take_back_foreground(&run->root);
 	upkeep_put_back_modes(&run->upkeep);
 	event_base_loopbreak(run->base);
 }
@@ -131,10 +131,10 @@ static void reap(struct run *run, bool continued)
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 		if (pid == run->dumper && !WIFSTOPPED(status))
 			run->dumper = 0;
-		if (pid != run->child.pid)
+		if (pid != run->root.pid)
 			continue; /* a `ttylock debug` that ran in our session */
-		child_changed(&run->child, status, continued);
-		run->upkeep.unsettled |= run->child.killed;
+		tree_root_changed(&run->root, status, continued);
+		run->upkeep.unsettled |= run->root.killed;
 	}
 }
 
@@ -153,15 +153,15 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 			continued = true;
 		else if (sig == SIGUSR1)
 			dump_tree(run, "SIGUSR1");
-		else if (run->child.pid && signal_was_sent(&info))
-			kill(run->child.pid, sig); /* the terminal's keys have reached it already */
-		else if (!run->child.pid && (sig == SIGTERM || sig == SIGHUP))
+		else if (run->root.pid && signal_was_sent(&info))
+			kill(run->root.pid, sig); /* the terminal's keys have reached it already */
+		else if (!run->root.pid && (sig == SIGTERM || sig == SIGHUP))
 			event_base_loopbreak(run->base);
 	}
 	if (changed)
 		reap(run, continued);
 	if (continued)
-		child_continue(&run->child);
+		tree_root_continue(&run->root);
 	end_if_idle(run);
 }
 
@@ -184,13 +184,13 @@ static int run_tree(struct run *run)
 		    event_new(run->base, run->agent, EV_READ | EV_PERSIST, on_agent, run);
 		event_add(run->on_agent, NULL);
 	}
-	int status = child_start(&run->child, &run->signals);
+	int status = tree_root_start(&run->root, &run->signals);
 	if (status == 0 && run->hang_s &&
 	    hang_watch(&run->hang, run->base, (int)run->hang_s, &run->dumper, on_hang, run) < 0)
 		complain(0, "--dump-on-hang: %s", strerror(ENOMEM));
 	if (status == 0) {
 		event_base_dispatch(run->base);
-		status = run->child.status;
+		status = run->root.status;
 	}
 	hang_unwatch(&run->hang);
 	if (run->agent >= 0) {
@@ -209,7 +209,7 @@ static int run_run(const struct command *self, int argc, char **argv)
 	/* TTIN and TTOU: what stops the tree must not stop its agent. */
 	static const int list[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2,
 	    SIGALRM, SIGCONT, SIGTTIN, SIGTTOU, 0};
-	struct run run = {.upkeep.tty = -1, .child.upkeep = &run.upkeep, .agent = -1};
+	struct run run = {.upkeep.tty = -1, .root.upkeep = &run.upkeep, .agent = -1};
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
@@ -225,7 +225,7 @@ static int run_run(const struct command *self, int argc, char **argv)
 	}
 	if (optind == argc)
 		return complain_usage(self, "which command?");
-	run.child.argv = argv + optind;
+	run.root.argv = argv + optind;
 	run.base = event_base_new();
 	int r = run.base ? signals_open(&run.signals, list) : -ENOMEM;
 	if (r < 0)

@@ -1,4 +1,4 @@
-#include "child.h"
+#include "tree_root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,45 +24,45 @@ static bool needs_group(const struct upkeep *u)
 	       foreground_is_orphaned();
 }
 
-static void become(const struct child *c, const struct signals *signals, int report)
+static void become(const struct tree_root *root, const struct signals *signals, int report)
 {
-	if (c->group) {
+	if (root->group) {
 		setpgid(0, 0);
-		foreground_set(c->upkeep->tty, getpid());
+		foreground_set(root->upkeep->tty, getpid());
 	}
-	if (c->upkeep->lock) {
+	if (root->upkeep->lock) {
 		int r = preload_setenv();
 		if (r < 0)
 			complain(0, "running without crash handling: libttylock-preload.so: %s",
 			    r == -EINVAL ? "its path holds a space or a colon" : strerror(-r));
 	}
 	signals_restore(signals);
-	execvp(c->argv[0], c->argv);
+	execvp(root->argv[0], root->argv);
 	int error = errno;
 	if (write(report, &error, sizeof(error)) < 0)
 		_exit(EXIT_FAILED);
 	_exit(EXIT_FAILED);
 }
 
-int child_start(struct child *c, const struct signals *signals)
+int tree_root_start(struct tree_root *root, const struct signals *signals)
 {
 	int report[2], error = 0;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return complain(EXIT_FAILED, "pipe: %s", strerror(errno));
-	c->group = needs_group(c->upkeep);
-	c->pid = fork();
-	if (c->pid == 0)
-		become(c, signals, report[1]);
-	if (c->pid > 0 && c->group)
-		c->group = c->pid;
+	root->group = needs_group(root->upkeep);
+	root->pid = fork();
+	if (root->pid == 0)
+		become(root, signals, report[1]);
+	if (root->pid > 0 && root->group)
+		root->group = root->pid;
 	close(report[1]);
-	if (c->pid < 0)
+	if (root->pid < 0)
 		error = complain(EXIT_FAILED, "fork: %s", strerror(errno));
 	else if (read(report[0], &error, sizeof(error)) == sizeof(error)) {
-		waitpid(c->pid, NULL, 0);
+		waitpid(root->pid, NULL, 0);
 		error = complain(error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC, "%s: %s",
-		    c->argv[0], strerror(error));
+		    root->argv[0], strerror(error));
 	}
 	close(report[0]);
 	return error;
@@ -71,12 +71,12 @@ int child_start(struct child *c, const struct signals *signals)
 /* --- its stops ------------------------------------------------------------ */
 
 /* Whether somebody's debugger is in front, which is why our child is stopped. */
-static bool is_debugger_in_front(const struct child *c)
+static bool is_debugger_in_front(const struct tree_root *root)
 {
-	const struct upkeep *u = c->upkeep;
+	const struct upkeep *u = root->upkeep;
 	pid_t group = u->tty >= 0 ? tcgetpgrp(u->tty) : -1;
 
-	return u->lock && group > 0 && group != getpgrp() && group != c->group &&
+	return u->lock && group > 0 && group != getpgrp() && group != root->group &&
 	       !foreground_elsewhere(u->tty, getpid());
 }
 
@@ -88,9 +88,9 @@ static int is_anybody(pid_t pid, void *arg)
 
 /* Who was in front has been killed. Who comes next may be one of the child's
  * group, and can mend the terminal only if it runs. */
-static bool is_nobody_in_front(const struct child *c)
+static bool is_nobody_in_front(const struct tree_root *root)
 {
-	pid_t group = tcgetpgrp(c->upkeep->tty);
+	pid_t group = tcgetpgrp(root->upkeep->tty);
 
 	return group > 0 && procfs_each_of_group(group, is_anybody, NULL) == 0;
 }
@@ -99,53 +99,53 @@ static bool is_nobody_in_front(const struct child *c)
  * background is not while somebody has the terminal, who continues the child
  * before releasing that: so if nobody has it, and the child is stopped after
  * that, it is. */
-static bool is_stop_ours(const struct child *c, int sig)
+static bool is_stop_ours(const struct tree_root *root, int sig)
 {
 	if (sig != SIGTTIN && sig != SIGTTOU)
 		return true;
-	if (upkeep_at_terminal(c->upkeep) > 0)
+	if (upkeep_at_terminal(root->upkeep) > 0)
 		return false;
-	return procfs_is_stopped(c->pid);
+	return procfs_is_stopped(root->pid);
 }
 
-static void child_stopped(const struct child *c, int sig, bool continued)
+static void stopped(const struct tree_root *root, int sig, bool continued)
 {
-	if (c->group) {
+	if (root->group) {
 		/* Nobody above could continue it: as the kernel does not stop
 		 * an orphaned group for a key, nor do we. */
-		if (sig != SIGSTOP && (!is_debugger_in_front(c) || is_nobody_in_front(c)))
-			kill(-c->group, SIGCONT);
-	} else if (!continued && !is_debugger_in_front(c) && is_stop_ours(c, sig)) {
+		if (sig != SIGSTOP && (!is_debugger_in_front(root) || is_nobody_in_front(root)))
+			kill(-root->group, SIGCONT);
+	} else if (!continued && !is_debugger_in_front(root) && is_stop_ours(root, sig)) {
 		/* The shell that waits for us must see the job stopped;
 		 * it continues us, and SIGCONT is passed on. */
 		kill(getpid(), SIGSTOP);
 	}
 }
 
-void child_changed(struct child *c, int status, bool continued)
+void tree_root_changed(struct tree_root *root, int status, bool continued)
 {
 	if (WIFSTOPPED(status)) {
-		child_stopped(c, WSTOPSIG(status), continued);
+		stopped(root, WSTOPSIG(status), continued);
 		return;
 	}
-	c->pid = 0;
-	c->status = exit_status_of(status);
-	c->killed = WIFSIGNALED(status);
-	child_take_back_foreground(c);
+	root->pid = 0;
+	root->status = exit_status_of(status);
+	root->killed = WIFSIGNALED(status);
+	tree_root_take_back_foreground(root);
 }
 
-void child_continue(const struct child *c)
+void tree_root_continue(const struct tree_root *root)
 {
 	struct procfs_stat ps;
 
-	if (c->pid && procfs_stat(c->pid, &ps) == 0 && ps.state == 'T')
-		kill(c->pid, SIGCONT);
+	if (root->pid && procfs_stat(root->pid, &ps) == 0 && ps.state == 'T')
+		kill(root->pid, SIGCONT);
 }
 
 /* --- its end -------------------------------------------------------------- */
 
-void child_take_back_foreground(const struct child *c)
+void tree_root_take_back_foreground(const struct tree_root *root)
 {
-	if (c->group && tcgetpgrp(c->upkeep->tty) == c->group)
-		foreground_set(c->upkeep->tty, getpgrp());
+	if (root->group && tcgetpgrp(root->upkeep->tty) == root->group)
+		foreground_set(root->upkeep->tty, getpgrp());
 }

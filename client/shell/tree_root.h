@@ -1,10 +1,10 @@
-/* child: the command of `ttylock run`: its start, its stops and its end.
+/* tree_root: the command of `ttylock run`: its start, its stops and its end.
  *
  * It stays out of the command's way: same process group, unless nobody above does
  * job control, and a stop of the command is one of ours.
  */
-#ifndef TTYLOCK_CHILD_H
-#define TTYLOCK_CHILD_H
+#ifndef TTYLOCK_TREE_ROOT_H
+#define TTYLOCK_TREE_ROOT_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -12,7 +12,7 @@
 #include "signals.h"
 #include "upkeep.h"
 
-struct child {
+struct tree_root {
 	const struct upkeep *upkeep; /* its terminal's */
 	char **argv;
 	pid_t pid;   /* 0: it has ended */
@@ -23,17 +23,17 @@ struct child {
 
 /* With crash handling, if there is any; as signals_restore() has it. 0, or the status
  * to exit with after a line that says why. */
-int child_start(struct child *c, const struct signals *signals);
+int tree_root_start(struct tree_root *root, const struct signals *signals);
 
 /* What waitpid(2) has said of it. continued: SIGCONT has come since it stopped, if it
  * did. */
-void child_changed(struct child *c, int status, bool continued);
+void tree_root_changed(struct tree_root *root, int status, bool continued);
 
 /* Only if our SIGCONT was for us alone: a shell sends it to the whole job, and an
  * editor takes a second one for another stop. */
-void child_continue(const struct child *c);
+void tree_root_continue(const struct tree_root *root);
 
 /* Once it is gone: the foreground is ours again, unless a debugger has it. */
-void child_take_back_foreground(const struct child *c);
+void tree_root_take_back_foreground(const struct tree_root *root);
 
 #endif
