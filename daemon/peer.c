@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "grace.h"
 #include "inbox.h"
 #include "log.h"
 #include "policy.h"
@@ -30,11 +31,9 @@ struct peer {
 	struct peer *prev, *next; // peers.first
 	struct peer *next_dead;	  // peers.dead
 	int sock;
-	short graces;	/* that are over */
-	bool paused;	/* not read from until the outbox is empty */
-	bool lingering; /* counted in usage */
+	bool paused; /* not read from until the outbox is empty */
 	struct event readable, died;
-	struct event *greet; /* each grace; NULL once it has said Hello */
+	struct grace *grace; // owns; NULL once it has said Hello
 	struct turn turn;
 	struct inbox in;
 	struct sender out;
@@ -43,13 +42,6 @@ struct peer {
 static struct peer *peer_of(struct caller *c)
 {
 	return (struct peer *)c;
-}
-
-static void event_drop(struct event **e)
-{
-	if (*e)
-		event_free(*e);
-	*e = NULL;
 }
 
 /* --- death ------------------------------------------------------------- */
@@ -67,7 +59,7 @@ static void peer_gone(struct peer *p, const char *why)
 	event_del(&p->readable);
 	event_del(&p->died);
 	sender_stop(&p->out);
-	event_drop(&p->greet);
+	grace_stop(p->grace);
 	turn_forget(&p->turn);
 	p->next_dead = p->set->dead;
 	p->set->dead = p;
@@ -94,7 +86,7 @@ static void peer_free(struct peer *p)
 		set->first = p->next;
 	set->count--;
 	usage->connections--;
-	usage->lingering -= p->lingering;
+	grace_free(p->grace);
 	sender_deinit(&p->out);
 	inbox_deinit(&p->in);
 	close(p->sock);
@@ -173,8 +165,10 @@ static void frame_handle(struct peer *p, size_t at, const ttylock_Envelope *e)
 		e->which_body != ttylock_Envelope_terminal_open_tag) ||
 	    request_handle(p->set->broker, c, e) < 0)
 		peer_expel(p, "sent what it may not");
-	if (!greeted && c->greeted)
-		event_drop(&p->greet);
+	if (!greeted && c->greeted) {
+		grace_free(p->grace);
+		p->grace = NULL;
+	}
 }
 
 /* Handles the whole frames in the inbox, as long as it is the peer's turn and
@@ -223,10 +217,6 @@ static void peer_process(struct peer *p, uint64_t now)
 		peer_expel(p, "sent a descriptor with no terminal");
 	else if (p->paused)
 		event_del(&p->readable);
-	if (p->lingering && p->caller.greeted) {
-		p->lingering = false;
-		p->caller.usage->lingering--;
-	}
 }
 
 /* False when there is nothing more, now or ever. */
@@ -319,29 +309,16 @@ static void on_died(evutil_socket_t fd, short what, void *arg)
 	peers_reap(set);
 }
 
-static const struct timeval grace = {POLICY_GREET_GRACE_S, 0};
-
-static void on_greet(evutil_socket_t fd, short what, void *arg)
+static void on_grace(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 	struct peers *set = p->set;
-	struct usage *usage = p->caller.usage;
-	struct policy_case pc = {.uid = p->caller.cred.uid, .mine = usage->lingering};
 
 	(void)fd;
 	(void)what;
-	if (p->turn.waits) {
-		/* It may have: we did not listen. */
-	} else if (p->lingering) {
-		if (++p->graces * POLICY_GREET_GRACE_S >= POLICY_GREET_DEADLINE_S)
-			peer_expel(p, "has not said Hello");
-	} else if (policy_decide(POLICY_LINGER, &pc) != POLICY_ALLOW) {
+	/* It may have said Hello where we did not listen. */
+	if (!p->turn.waits && !grace_goes_on(p->grace))
 		peer_expel(p, "has not said Hello");
-	} else {
-		p->graces = 1;
-		p->lingering = true;
-		usage->lingering++;
-	}
 	peers_reap(set);
 }
 
@@ -384,12 +361,11 @@ int peers_add(struct peers *set, int sock, struct cred *cred, struct usage *usag
 	setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &(int){KERNEL_BUFFER}, sizeof(int));
 	event_assign(&p->readable, set->base, sock, EV_READ | EV_PERSIST, on_readable, p);
 	event_assign(&p->died, set->base, cred->pidfd, EV_READ, on_died, p);
-	p->greet = event_new(set->base, -1, EV_PERSIST, on_greet, p);
-	if (!p->greet || event_add(&p->readable, NULL) < 0 || event_add(&p->died, NULL) < 0 ||
-	    event_add(p->greet, &grace) < 0) {
+	p->grace = grace_new(set->base, usage, on_grace, p);
+	if (!p->grace || event_add(&p->readable, NULL) < 0 || event_add(&p->died, NULL) < 0) {
 		event_del(&p->readable);
 		event_del(&p->died);
-		event_drop(&p->greet);
+		grace_free(p->grace);
 		free(p);
 		return -ENOMEM;
 	}
