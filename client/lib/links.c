@@ -184,7 +184,8 @@ static int make(struct link **outp, struct channel *c, const struct greeting *g)
 }
 
 /* One that was there before its daemon went away, and has what to tell the next
- * one, of requests that others go before. */
+ * one, of requests that others go before. Also where that one has gone again: a second
+ * link would leave the first to itself, with all that it has to tell. */
 static struct link *find_and_mend(const char *socket)
 {
 	atfork_lock(&links.lock);
@@ -194,10 +195,8 @@ static struct link *find_and_mend(const char *socket)
 	if (l)
 		l->users++;
 	atfork_unlock(&links.lock);
-	if (l && !link_revive(l)) {
-		link_put(l);
-		l = NULL;
-	}
+	if (l)
+		link_revive(l);
 	return l;
 }
 

@@ -98,6 +98,31 @@ static int D_takes_a_turn(void *context)
 	return turn_take("D");
 }
 
+/* Its turn ends while no daemon is there; with a new handle it has another one. */
+static int A_owes_an_end(void *context)
+{
+	struct ttylock *t = NULL;
+	uint64_t id;
+
+	(void)context;
+	ACTOR_EXPECT(ttylock_open(&common, stage_terminal(), 0) == 0);
+	ACTOR_EXPECT(acquire("A", &id) == 0);
+	SYNC_POINT("A.holds");
+	ACTOR_EXPECT(ttylock_cancel(common, id) == -ECONNRESET);
+	ttylock_close(common);
+	SYNC_POINT("A.left");
+	int r = ttylock_open(&t, stage_terminal(), 0);
+	SYNC_POINT("A.opened");
+	if (r < 0)
+		r = ttylock_open(&t, stage_terminal(), 0);
+	ACTOR_EXPECT(r == 0);
+	common = t;
+	ACTOR_EXPECT(acquire("A again", &id) == 0);
+	ACTOR_EXPECT(ttylock_release(common, id) == 0);
+	ttylock_close(common);
+	return 0;
+}
+
 static bool A_waits(void *context)
 {
 	(void)context;
@@ -190,12 +215,37 @@ static const struct schedule leader_leaves = {
     .after = stage_is_left,
 };
 
+static const struct schedule opened_in_between = {
+    .title = "the daemon that A has greeted dies before it has heard what A owes it",
+    .actors = {DAEMONS, {"third", PROGRAM, .argv = stage_daemon},
+	{"A", THREAD, .run = A_owes_an_end}, {"B", PROCESS, .run = B_takes_a_turn}},
+    .steps =
+	{
+	    ONE_IS_THERE,
+	    {"A", UNTIL, "A.holds"},
+	    {"daemon", KILL},
+	    {"A", UNTIL, "A.left"},
+	    {"next", UNTIL, "server.ready"},
+	    {"next", GO},
+	    {"A", UNTIL, "link.mending"},
+	    {"next", KILL},
+	    {"A", UNTIL, "A.opened"},
+	    {"third", UNTIL, "server.ready"},
+	    {"third", GO},
+	    {"A", FINISH},
+	    {"B", FINISH},
+	},
+    .before = stage_enter,
+    .after = stage_is_left,
+};
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    SCHEDULE(forks_while_mending),
 	    SCHEDULE(mended_by_another),
 	    SCHEDULE(leader_leaves),
+	    SCHEDULE(opened_in_between),
 	};
 
 	return cmocka_run_group_tests(tests, cases_without_daemon, cases_over);
