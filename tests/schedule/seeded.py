@@ -2,17 +2,14 @@
 it; without them the same schedules pass.
 
     seeded.py
-
-In a copy of the sources, so that nobody else sees them.
 """
 import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import seeds
+
 PARTS = ("Makefile", "client", "daemon", "proto", "tests/tests.mk", "tests/schedule")
 TESTS = ("test_shield", "test_handover", "test_link")
 # Short: a lost wake-up shows by nothing coming.
@@ -43,75 +40,38 @@ SEEDS = [
 ]
 
 
-def copy_to(tree):
-    for part in PARTS:
-        source, target = os.path.join(ROOT, part), os.path.join(tree, part)
-        if os.path.isdir(source):
-            shutil.copytree(source, target)
-        else:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copy(source, target)
+def make(copy, tests):
+    copy.make("OPT=-O0", f"CFLAGS={PATIENCE}", "build/ttylockd", "build/tests/schedule_driver.so",
+              *(f"build/tests/{t}" for t in tests))
 
 
-def make(tree, tests):
-    done = subprocess.run(
-        ["make", "-s", f"-j{os.cpu_count() or 1}", "BUILD=build", "OPT=-O0", "WARN=", "SAN=",
-         f"CFLAGS={PATIENCE}", "build/ttylockd", "build/tests/schedule_driver.so",
-         *(f"build/tests/{t}" for t in tests)],
-        cwd=tree, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, f"make: {done.stdout}"
-
-
-def failures(tree, test):
+def failures(copy, test):
     """The schedules that failed, and all that was said."""
-    done = subprocess.run([f"build/tests/{test}"], cwd=tree, text=True, errors="replace",
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=200,
-                          env={**os.environ, "SCHEDULE_REPEATS": REPEATS})
+    done = copy.run([f"build/tests/{test}"], 200, SCHEDULE_REPEATS=REPEATS)
     failed = set(re.findall(r"^\[  FAILED  \] (\w+)$", done.stdout, re.M))
     assert bool(failed) == (done.returncode != 0), done.stdout
     return failed, done.stdout
 
 
-def check_without(tree):
-    make(tree, TESTS)
+def check_without(copy):
+    make(copy, TESTS)
     for test in TESTS:
-        failed, output = failures(tree, test)
+        failed, output = failures(copy, test)
         assert not failed, f"{test} fails without a bug:\n{output}"
 
 
-def check_seed(tree, file, there, bug, test, schedule):
-    path = os.path.join(tree, file)
-    with open(path) as f:
-        mended = f.read()
-    assert mended.count(there) == 1, f"{file} has changed: where is\n{there}"
-    with open(path, "w") as f:
-        f.write(mended.replace(there, bug))
-    try:
-        make(tree, [test])
-        failed, output = failures(tree, test)
-    finally:
-        with open(path, "w") as f:
-            f.write(mended)
+def check_seed(copy, file, there, bug, test, schedule):
+    with copy.bug(file, there, bug):
+        make(copy, [test])
+        failed, output = failures(copy, test)
     assert schedule in failed, f"{schedule} does not catch it:\n{output}"
 
 
 def main():
-    checks = [("without a bug", lambda t: check_without(t))]
-    for what, *seed in SEEDS:
-        checks.append((what, lambda t, seed=seed: check_seed(t, *seed)))
-    bad = 0
-    with tempfile.TemporaryDirectory() as tree:
-        copy_to(tree)
-        for what, check in checks:
-            try:
-                check(tree)
-                print(f"ok - {what}", flush=True)
-            except AssertionError as e:
-                bad += 1
-                print(f"not ok - {what}\n{e}", flush=True)
-    print(f"{len(checks) - bad} passed, {bad} failed, 0 skipped")
-    sys.exit(1 if bad else 0)
+    with seeds.Copy(*PARTS) as copy:
+        return seeds.check_all([
+            ("without a bug", lambda: check_without(copy)),
+            *((what, lambda seed=seed: check_seed(copy, *seed)) for what, *seed in SEEDS)])
 
 
-main()
+sys.exit(main())
