@@ -45,12 +45,24 @@ static long read_file(const char *path, char *text, size_t size)
 	return n;
 }
 
-/* The start time of a live process, in the kernel's ticks; 0: it has ended. */
+static uint64_t next_number(const char **at)
+{
+	uint64_t value = 0;
+
+	for (; **at >= '0' && **at <= '9'; ++*at)
+		value = value * 10 + (uint64_t)(**at - '0');
+	if (**at)
+		++*at;
+	return value;
+}
+
+/* The start time of a live process, in the kernel's ticks; 0: it has ended, or is about to: it has
+ * no memory any more, which is earlier by some time than its being a zombie. */
 static uint64_t start_time(pid_t pid)
 {
-	enum { STARTTIME_AFTER_STATE = 19 }; /* of proc(5)'s fields, 22 after 3 */
+	/* Of proc(5)'s fields, 22 after 3; the next one is the memory's size. */
+	enum { STARTTIME_AFTER_STATE = 19 };
 	char text[512], path[32] = "/proc/", number[DECIMAL_MAX], *end, *at = path + 6;
-	uint64_t time = 0;
 
 	for (const char *digit = decimal(number, pid); *digit; digit++)
 		*at++ = *digit;
@@ -69,9 +81,9 @@ static uint64_t start_time(pid_t pid)
 	at += 2;
 	for (int field = 0; *at && field < STARTTIME_AFTER_STATE; at++)
 		field += *at == ' ';
-	for (; *at >= '0' && *at <= '9'; at++)
-		time = time * 10 + (uint64_t)(*at - '0');
-	return time;
+	const char *rest = at;
+	uint64_t time = next_number(&rest), size = next_number(&rest);
+	return size > 0 ? time : 0;
 }
 
 static bool is_under_way(const struct place *place, pid_t pid)

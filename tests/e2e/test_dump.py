@@ -121,6 +121,11 @@ def state_of(pid):
     return stat and stat[0]
 
 
+def memory_of(pid):
+    stat = proc_stat(pid)
+    return int(stat[20]) if stat else 0
+
+
 def uid_of(pid):
     with open(f"/proc/{pid}/status") as f:
         return int(re.search(r"^Uid:\s*(\d+)", f.read(), re.M)[1])
@@ -492,6 +497,32 @@ def sigusr1_dumps_a_program_that_has_installed_it_without_run(stage):
         raise AssertionError(shown)
     os.kill(pid, signal.SIGTERM)
     assert t.finish() == 0, t.before
+
+
+@test
+def a_signal_after_the_end_of_a_dump_is_one_more(stage):
+    """Also while who made it is on its way out: without memory, and no zombie yet."""
+    # The kernel needs some time for the end of a watch, and only then makes a zombie of who had it.
+    helper = stage.write("helper", f"""#!/usr/bin/python3
+import ctypes, os, subprocess, sys
+subprocess.run([{TTYLOCK!r}, *sys.argv[1:]], pass_fds=[3])
+libc = ctypes.CDLL(None)
+libc.inotify_add_watch(libc.inotify_init(), {stage.dir.encode()!r}, 0x100)
+print("helper", os.getpid(), file=sys.stderr, flush=True)
+open("go").close()
+os._exit(0)
+""")
+    os.mkfifo(stage.path("go"))
+    t, pid = start(stage, BUSY, "install", env={**LIBTTYLOCK, "TTYLOCK_HELPER": helper})
+    for _ in range(4):
+        os.kill(pid, signal.SIGUSR1)
+        report_shown(t)
+        t.expect(r"helper (\d+)\r\n")
+        open(stage.path("go"), "w").close()
+        while memory_of(int(t.match[1])):  # no pause between two looks: it is a matter of ms
+            pass
+    os.kill(pid, signal.SIGTERM)
+    assert t.finish() == 0
 
 
 @test
