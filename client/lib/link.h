@@ -1,11 +1,11 @@
 /* link: this process's connection to one daemon, shared by its threads.
  *
  * One link per process and socket, counted by the handles that use it, made
- * and torn down under one lock (links.c). Any thread may send. The threads that
- * wait for an answer share the reading (hearing.c): one of them polls the socket
- * for all, and passes that on when its own answer has come. After fork() the
- * child has none: its copies of the sockets are closed, and it opens links of its
- * own.
+ * and torn down under one lock (links.c). Any thread may send (sending.c). The
+ * threads that wait for an answer share the reading (hearing.c): one of them polls
+ * the socket for all, and passes that on when its own answer has come. After fork()
+ * the child has none: its copies of the sockets are closed, and it opens links of
+ * its own.
  *
  * A link outlives its daemon (reconnect.c): it is down until the next one is
  * there, whom it then tells what it has. When none comes it is lost: so are all
@@ -24,6 +24,7 @@
 #include "channel.h"
 #include "outage.h"
 #include "pollable.h"
+#include "process.h"
 #include "request.h"
 
 /* How many terminals one connection can name (proto/ttylock.proto). */
@@ -75,7 +76,10 @@ void link_put(struct link *l);
 
 /* Whether it is any good: we are not a child, and the daemon lives, or may come
  * back. */
-bool link_is_alive(const struct link *l);
+static inline bool link_is_alive(const struct link *l)
+{
+	return l->owner == process_id() && !__atomic_load_n(&l->lost, __ATOMIC_ACQUIRE);
+}
 /* Whether the daemon is there right now, as far as can be seen. */
 bool link_is_up(const struct link *l);
 /* The same of one that was lost: where a daemon is there by now it is alive again. */

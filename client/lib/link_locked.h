@@ -1,4 +1,9 @@
-/* What the parts of a link have of each other; its lock is held. */
+/* What the parts of a link have of each other; its lock is held.
+ *
+ * Three of them call each other in a circle, which ends by itself: a frame that cannot
+ * be sent (sending.c) breaks the connection (reconnect.c), what has come before that is
+ * still taken in (hearing.c), and what that wants to be sent finds it down.
+ */
 #ifndef TTYLOCK_LINK_LOCKED_H
 #define TTYLOCK_LINK_LOCKED_H
 
@@ -8,13 +13,17 @@
  * who are to be stirred can add. */
 #define LINK_NUDGE (UINT64_C(1) << 32)
 
+/* How long a frame may take to leave. */
+#define LINK_SEND_MS 2000
+
+/* --- sending.c */
+
 /* Whoever waits for one of its requests looks again. q may be NULL. */
 void link_tell(struct link *l, const struct request *q);
-
-/* --- link.c */
-
 /* Sends one frame. 0, -EINVAL; -ECONNRESET: it is down, or lost. */
 int link_send(struct link *l, const ttylock_Envelope *e, int passed);
+/* What could not be sent for want of a daemon is no error: the next one is told. */
+int link_later(const struct link *l, int r);
 /* Asks for a request under a new number, which is in *e then. */
 void link_number(struct link *l, struct request *q, ttylock_Envelope *e);
 /* What tells of a request's end: a release, if it has begun with the terminal. */
@@ -25,6 +34,9 @@ int link_send_end(struct link *l, struct request *q);
  * all has been heard that was sent before it. */
 void link_ask(struct link *l);
 void link_answered(struct link *l, uint64_t query);
+
+/* --- link_terminals.c */
+
 /* Closes the descriptors of terminals that nobody needs any more. */
 void link_tidy_terminals(struct link *l);
 

@@ -4,7 +4,7 @@
 
 #include "deadline.h"
 #include "export.h"
-#include "lock.h"
+#include "handle.h"
 
 static struct ttylock_entry entry_of(const ttylock_Entry *m)
 {

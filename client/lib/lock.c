@@ -12,6 +12,7 @@
 #include "process.h"
 #include "sigint.h"
 #include "sync_point.h"
+#include "take.h"
 
 /* How long a release waits for a daemon that comes back. */
 #define RELEASE_MS 2000
@@ -193,7 +194,7 @@ EXPORT void ttylock_interrupt(struct ttylock *t)
 
 static int end_request(struct ttylock *t, uint64_t id, int patience_ms)
 {
-	lock_give_terminal(t, id);
+	take_give_back(t, id);
 	int r = link_end_request(t->link, t, id, DEADLINE_LATER(patience_ms));
 	SYNC_POINT("request.ended-shielded");
 	/* After it: the shield covers the request to its end. */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "export.h"
-#include "lock.h"
+#include "handle.h"
 #include "process.h"
 #include "sigint.h"
 #include "terminal.h"

@@ -11,8 +11,6 @@
 #include "link_locked.h"
 #include "sync_point.h"
 
-#define SEND_TIMEOUT_MS 2000
-
 /* Not from a generator that the host program may have seeded. */
 static uint32_t chance(void)
 {
@@ -105,7 +103,7 @@ static void tell_request(struct letter *m, struct link *l, struct request *q)
 
 static int introduce(struct link *l)
 {
-	struct letter m = {.channel = &l->channel, .deadline = deadline_in(SEND_TIMEOUT_MS)};
+	struct letter m = {.channel = &l->channel, .deadline = deadline_in(LINK_SEND_MS)};
 	ttylock_Envelope e = ttylock_Envelope_init_zero;
 
 	e.which_body = ttylock_Envelope_hello_tag;

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lock.h"
+#include "handle.h"
 
 #define SIGINT_SHIELDS_MAX 64
 

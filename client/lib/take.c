@@ -1,5 +1,5 @@
-/* The terminal for this very process: an interpreter of its own rather than a
- * debugger beside it. */
+#include "take.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,6 @@
 #include "export.h"
 #include "foreground.h"
 #include "handover.h"
-#include "lock.h"
 #include "process.h"
 #include "sync_point.h"
 #include "terminal.h"
@@ -126,7 +125,7 @@ static int take_locked(struct ttylock *t, uint64_t id, const ttylock_LockStatus 
 	if (taken->handover.job_control)
 		leave_group();
 	taken->handover.group = getpgrp();
-	lock_save(t, id, saved, handover_save(&taken->handover, saved));
+	link_save(t->link, t, id, saved, handover_save(&taken->handover, saved));
 	SYNC_POINT("take.saved-not-given");
 	int r = handover_give(&taken->handover, getpgrp());
 	t->taken = taken;
@@ -156,8 +155,8 @@ EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
 
 	/* It may have been released by force since, and somebody else be in front. */
 	link_confirm(t->link, id, deadline_in(CONFIRM_MS));
-	if (ttylock_get_status(t, id, &status) < 0 || status.state != TTYLOCK_GRANTED ||
-	    lock_last(t, id, &granted) < 0)
+	if (link_status(t->link, t, id, &status) < 0 || status.state != TTYLOCK_GRANTED ||
+	    link_last(t->link, t, id, &granted) < 0)
 		return -ENOENT;
 	pthread_mutex_lock(&t->lock);
 	int r = take_locked(t, id, &granted);
@@ -167,7 +166,7 @@ EXPORT int ttylock_take_terminal(struct ttylock *t, uint64_t id)
 	return r;
 }
 
-void lock_give_terminal(struct ttylock *t, uint64_t id)
+void take_give_back(struct ttylock *t, uint64_t id)
 {
 	if (t->link->owner != process_id())
 		return; /* it is the parent's */
