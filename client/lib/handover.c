@@ -81,6 +81,16 @@ int handover_give(struct handover *h, pid_t pgrp)
 	return r;
 }
 
+int handover_check_ms(const struct handover *h)
+{
+	return readers_check_ms(&h->readers);
+}
+
+void handover_check(struct handover *h)
+{
+	readers_check(&h->readers, h->tty, h->previous, h->subject, &h->census);
+}
+
 /* A shell takes the terminal, with settings of its own, as soon as its job has
  * ended, which may be while the debugger still is on its way out. */
 static bool is_taken(int tty, pid_t group, pid_t previous)

@@ -40,6 +40,11 @@ void handover_begin(struct handover *h, int tty, pid_t home);
 /* Makes pgrp the foreground group. Whoever was reading is held. 0 or -errno. */
 int handover_give(struct handover *h, pid_t pgrp);
 
+/* To be called after so many milliseconds (-1: not at all) as long as it is given: who
+ * was held may have to go on, and others be held. */
+int handover_check_ms(const struct handover *h);
+void handover_check(struct handover *h);
+
 /* Lends the terminal back for a while (the group was suspended): settings,
  * foreground and readers as before. handover_give() takes it again. */
 void handover_lend(struct handover *h);

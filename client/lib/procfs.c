@@ -9,12 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
-
-#include "terminal.h"
 
 /* A small file of /proc/PID, zero-terminated. Bytes read or -errno. */
 static ssize_t read_file(pid_t pid, const char *name, char *out, size_t size)
@@ -129,28 +124,6 @@ bool procfs_has_pending(pid_t pid)
 	return (pending & ~signals_from(buf, "\nSigBlk:") & ~signals_from(buf, "\nSigIgn:")) != 0;
 }
 
-static bool is_read_of(pid_t pid, const char *syscall_line, int tty)
-{
-	char path[64];
-	struct stat st;
-	unsigned long fd;
-	unsigned dev;
-	int nr;
-
-	if (sscanf(syscall_line, "%d %lx", &nr, &fd) != 2 || (nr != SYS_read && nr != SYS_readv))
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%lu", (int)pid, fd);
-	if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode))
-		return false;
-	/* Its /dev/tty is its own controlling terminal, not ours. */
-	if (st.st_rdev == makedev(5, 0)) {
-		struct procfs_stat ps;
-		return procfs_stat(pid, &ps) == 0 && terminal_device(tty, &dev) == 0 &&
-		       ps.tty == (int)dev;
-	}
-	return terminal_device(tty, &dev) == 0 && st.st_rdev == makedev(major(dev), minor(dev));
-}
-
 int64_t procfs_ran(pid_t pid, pid_t thread)
 {
 	char name[64], line[128];
@@ -160,34 +133,6 @@ int64_t procfs_ran(pid_t pid, pid_t thread)
 	if (read_file(pid, name, line, sizeof(line)) <= 0 || sscanf(line, "%lld", &ns) != 1)
 		return -1;
 	return ns;
-}
-
-int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread,
-    bool (*computes)(pid_t pid, pid_t thread, void *arg), void *arg)
-{
-	char path[64], name[64], line[256];
-	int r = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	DIR *dir = opendir(path);
-	if (!dir)
-		return 0;
-	for (struct dirent *d; r != 1 && (d = readdir(dir));) {
-		if (!isdigit((unsigned char)*d->d_name))
-			continue;
-		snprintf(name, sizeof(name), "task/%.20s/syscall", d->d_name);
-		if (read_file(pid, name, line, sizeof(line)) <= 0)
-			continue;
-		if (strncmp(line, "running", 7) == 0) {
-			if (!computes(pid, atoi(d->d_name), arg))
-				r = -EAGAIN;
-		} else if (is_read_of(pid, line, tty)) {
-			*thread = atoi(d->d_name);
-			r = 1;
-		}
-	}
-	closedir(dir);
-	return r;
 }
 
 int procfs_each_of_group(pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg)

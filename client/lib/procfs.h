@@ -38,13 +38,6 @@ bool procfs_has_pending(pid_t pid);
 /* How long one of its threads has had a processor, in ns; -1: not to be told. */
 int64_t procfs_ran(pid_t pid, pid_t thread);
 
-/* Whether one of its threads is blocked in a read of the terminal tty: 1, and
- * that thread's id; 0; -EAGAIN: not to be told, for one of them runs (and be it
- * for a moment, woken inside its read: every change of line settings does that).
- * computes is asked of each that runs whether that is known to be elsewhere. */
-int procfs_reads_terminal(pid_t pid, int tty, pid_t *thread,
-    bool (*computes)(pid_t pid, pid_t thread, void *arg), void *arg);
-
 /* Calls fn for each process of the group until it returns non-zero, and
  * returns that, else 0. */
 int procfs_each_of_group(pid_t pgrp, int (*fn)(pid_t pid, void *arg), void *arg);

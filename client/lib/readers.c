@@ -9,6 +9,7 @@
 
 #include "census.h"
 #include "deadline.h"
+#include "input.h"
 #include "procfs.h"
 
 #define STOP_WAIT_MS 500
@@ -18,11 +19,16 @@
 /* One may be kept from the processor by others for long. */
 #define STARVED_MS  2000
 #define RUNNERS_MAX 32
+/* Who is busy with something else when the foreground goes is back at its poll soon. */
+#define LOOKS 8
+/* How long a signal to somebody who is held may take. */
+#define CHECK_MS 250
 
 struct search {
 	struct readers *readers;
 	int tty;
 	pid_t spared;
+	bool polls_only;
 	bool unclear; /* of some it could not be told */
 	int64_t began;
 	size_t runner_count;
@@ -72,9 +78,8 @@ static bool is_held(const struct readers *r, pid_t pid, pid_t thread)
 
 /* It has run on its own account since the foreground is gone: if it was in a read, it
  * is not any more, and a new one stops by itself. */
-static bool computes(pid_t pid, pid_t thread, void *arg)
+static bool computes(pid_t pid, pid_t thread, struct search *s)
 {
-	struct search *s = arg;
 	int64_t ran = procfs_ran(pid, thread);
 
 	for (size_t i = 0; ran >= 0 && i < s->runner_count; i++)
@@ -87,23 +92,40 @@ static bool computes(pid_t pid, pid_t thread, void *arg)
 	return false;
 }
 
-static int hold_if_reader(pid_t pid, void *arg)
+/* Who polls and is stopped is let go by whoever continues it. */
+static void hold(struct search *s, pid_t pid, pid_t thread, enum input input)
 {
-	struct search *s = arg;
 	struct readers *r = s->readers;
-	pid_t thread;
 
-	if (pid == s->spared)
-		return 0;
-	int reads = procfs_reads_terminal(pid, s->tty, &thread, computes, s);
-	if (reads == -EAGAIN)
-		s->unclear = true;
-	if (reads != 1 || is_held(r, pid, thread))
-		return 0;
+	if ((s->polls_only && input != INPUT_POLL) || is_held(r, pid, thread) ||
+	    (input == INPUT_POLL && procfs_is_stopped(pid)))
+		return;
+	if (input == INPUT_POLL)
+		r->looks = -1;
 	if (r->held_count < READERS_MAX && hold_thread(thread) == 0)
 		r->held[r->held_count++] = thread;
-	else if (r->stopped_count < READERS_MAX && kill(pid, SIGSTOP) == 0)
+	else if (input == INPUT_READ && r->stopped_count < READERS_MAX && kill(pid, SIGSTOP) == 0)
 		r->stopped[r->stopped_count++] = pid;
+}
+
+static void look_at(pid_t pid, pid_t thread, enum input input, void *arg)
+{
+	struct search *s = arg;
+
+	if (input == INPUT_RUNS)
+		s->unclear |= !computes(pid, thread, s);
+	else if (input != INPUT_NONE && s->readers)
+		hold(s, pid, thread, input);
+	else
+		s->unclear |= input == INPUT_READ;
+}
+
+static int look_at_process(pid_t pid, void *arg)
+{
+	struct search *s = arg;
+
+	if (pid != s->spared)
+		input_each(pid, s->tty, look_at, s);
 	return 0;
 }
 
@@ -113,26 +135,29 @@ void readers_hold(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct c
 	struct search s = {.readers = r, .tty = tty, .spared = spared, .began = clock_ms()};
 	int64_t deadline = deadline_in(STARVED_MS);
 
-	r->held_count = r->stopped_count = 0;
+	*r = (struct readers){0};
 	if (pgrp <= 0)
 		return;
+	r->looks = LOOKS;
 	do {
 		if (s.unclear)
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		s.unclear = false;
-		census_each_of_group(c, pgrp, hold_if_reader, &s);
+		census_each_of_group(c, pgrp, look_at_process, &s);
 	} while (s.unclear && deadline_left(deadline) > 0);
 }
 
 void readers_await_none(pid_t pid, int tty)
 {
-	struct search s = {.began = clock_ms()};
+	struct search s = {.tty = tty, .began = clock_ms()};
 	int64_t deadline = deadline_in(STARVED_MS);
-	pid_t thread;
 
-	while (procfs_reads_terminal(pid, tty, &thread, computes, &s) != 0 &&
-	       deadline_left(deadline) > 0)
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	do {
+		if (s.unclear)
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		s.unclear = false;
+		look_at_process(pid, &s);
+	} while (s.unclear && deadline_left(deadline) > 0);
 }
 
 static void let_go(pid_t thread)
@@ -141,8 +166,15 @@ static void let_go(pid_t thread)
 		waitpid(thread, NULL, __WALL | WNOHANG);
 }
 
-void readers_check(struct readers *r)
+int readers_check_ms(const struct readers *r)
 {
+	return r->held_count || r->looks ? CHECK_MS : -1;
+}
+
+void readers_check(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct census *c)
+{
+	struct search s = {.readers = r, .tty = tty, .spared = spared, .polls_only = true};
+
 	for (size_t i = 0; i < r->held_count;) {
 		if (procfs_has_pending(r->held[i])) {
 			let_go(r->held[i]);
@@ -151,6 +183,11 @@ void readers_check(struct readers *r)
 			i++;
 		}
 	}
+	if (pgrp <= 0 || r->looks == 0)
+		return;
+	if (r->looks > 0)
+		r->looks--;
+	census_each_of_group(c, pgrp, look_at_process, &s);
 }
 
 void readers_let_go(struct readers *r)
@@ -159,5 +196,5 @@ void readers_let_go(struct readers *r)
 		let_go(r->held[i]);
 	for (size_t i = 0; i < r->stopped_count; i++)
 		kill(r->stopped[i], SIGCONT);
-	r->held_count = r->stopped_count = 0;
+	*r = (struct readers){0};
 }

@@ -11,9 +11,6 @@
 #include "../lib/terminal.h"
 #include "command.h"
 
-/* How long a signal to somebody whose read is held may take. */
-#define READERS_MS 250
-
 /* 0, 1, 2 become the terminal. As /dev/tty where that is the same one: gdb
  * then does not take the program's terminal for its own and so keeps Ctrl-C to
  * itself while the program runs, instead of giving the program's whole process
@@ -138,10 +135,11 @@ static int await_end(struct session *s, pid_t pid)
 		else if (got < 0 && errno != EINTR)
 			return -errno;
 		p[1].fd = ttylock_fd(t->lock); /* -1 once the daemon is gone */
-		if (poll(p, 2, t->handover.readers.held_count ? READERS_MS : -1) < 0 &&
-		    errno != EINTR)
+		int ready = poll(p, 2, handover_check_ms(&t->handover));
+		if (ready < 0 && errno != EINTR)
 			return -errno;
-		readers_check(&t->handover.readers);
+		if (ready == 0)
+			handover_check(&t->handover);
 		while (signals_next(t->signals, &info))
 			take_signal(s, pid, (int)info.ssi_signo);
 		if (p[1].fd >= 0 && p[1].revents && is_deprived(t)) {

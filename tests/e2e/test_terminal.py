@@ -174,6 +174,45 @@ def a_sibling_blocked_in_read_does_not_eat_the_first_line(stage):
     assert t.finish() == 0
 
 
+# poll, select, epoll_wait, pselect6, ppoll, epoll_pwait, and restart_syscall for each of them
+POLLS = "7 23 232 270 271 281 219".split()
+
+
+@test
+def a_sibling_that_polls_the_terminal_hears_of_its_own_keys_alone(stage):
+    """Told of a key for the debugger, it would begin to read, and be stopped, and then wait for a
+    line that nobody means for it."""
+    t = stage.run(CROWD, "poll", "select", "epoll", "stay")
+    pids = {}
+    for _ in range(4):
+        t.expect(r"(?:(poll|select|epoll) (\d+) polls|stays (\d+))\r\n")
+        pids[t.match[1] or "stays"] = int(t.match[2] or t.match[3])
+    crasher = pids.pop("stays")
+
+    def in_poll(pid):
+        with open(f"/proc/{pid}/syscall") as f:
+            return f.read().split()[0] in POLLS
+
+    for pid in pids.values():
+        until(lambda p=pid: in_poll(p), "it polls")
+    os.kill(crasher, signal.SIGSEGV)
+    assert t.banner()["pid"] == crasher
+    for pid in pids.values():
+        until(lambda p=pid: proc_stat(p)[0] == "t", "the poller is held still")
+    assert t.debugged() == crasher
+    # A signal still comes through, and then it is held again.
+    os.kill(pids["poll"], signal.SIGUSR1)
+    t.expect_exact("poked\r\n")
+    until(lambda: proc_stat(pids["poll"])[0] == "t", "the poller is held again")
+    assert t.debugged() == crasher
+    t.quit()
+    for pid in pids.values():
+        until(lambda p=pid: proc_stat(p)[0] == "S" and in_poll(p), "it polls on")
+        os.kill(pid, signal.SIGTERM)
+    t.expect(rf"stay {crasher}: signal 11")
+    assert t.finish() == 0
+
+
 # --- under an interactive shell -------------------------------------------
 
 SHELL = ["/bin/bash", "--norc", "--noprofile", "-i"]

@@ -3,10 +3,13 @@
  * them all go at once, and prints, in their order and when all have ended, how each has ended. The
  * ways are the table at the end. Its own exit status is 0.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +59,59 @@ static void way_read(void)
 	exit(1);
 }
 
+static void on_user(int sig)
+{
+	static const char said[] = "poked\n";
+
+	(void)sig;
+	if (write(1, said, sizeof(said) - 1) < 0)
+		_exit(1);
+}
+
+/* Reads only what it has been told of; says when SIGUSR1 comes. */
+static void poll_input(const char *how)
+{
+	struct epoll_event in = {.events = EPOLLIN};
+	struct pollfd fd = {.events = POLLIN};
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	char byte;
+	fd_set set;
+
+	signal(SIGUSR1, on_user);
+	epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &in);
+	FD_ZERO(&set);
+	printf("%s %d polls\n", how, getpid());
+	fflush(stdout);
+	for (;;) {
+		int n;
+
+		FD_SET(0, &set);
+		if (how[0] == 'p')
+			n = poll(&fd, 1, -1);
+		else if (how[0] == 's')
+			n = select(1, &set, NULL, NULL, NULL);
+		else
+			n = epoll_wait(epoll, &in, 1, -1);
+		if (n > 0 && read(0, &byte, 1) != 1)
+			exit(1);
+	}
+}
+
+static void way_poll(void)
+{
+	poll_input("poll");
+}
+
+static void way_select(void)
+{
+	poll_input("select");
+}
+
+static void way_epoll(void)
+{
+	poll_input("epoll");
+}
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int sig)
@@ -90,6 +146,9 @@ static const struct way {
     {"exit", way_exit},
     {"pause", way_pause},
     {"read", way_read},
+    {"poll", way_poll},
+    {"select", way_select},
+    {"epoll", way_epoll},
     {"stay", way_stay},
 };
 
