@@ -203,7 +203,8 @@ static int wait_and_debug(struct job *j)
 	if (r < 0)
 		return complain_of(j, strerror(-r));
 	j->turn.signals = &signals;
-	j->turn.job = tree_job_of(j->pid);
+	/* By hand, it is the command's own job that the person has in front. */
+	j->turn.job = tree_job_of(j->gate >= 0 ? j->pid : getpid());
 	j->turn.subject = (int)syscall(SYS_pidfd_open, j->pid, 0);
 	r = turn_take(&j->turn, &wish, j->options.timeout_ms);
 	if (r < 0)

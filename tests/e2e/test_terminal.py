@@ -369,6 +369,29 @@ def a_crash_in_the_background_waits_for_fg(stage):
 
 
 @test
+def debug_by_hand_below_an_interactive_shell(stage):
+    """Whether the process is another terminal's or a job of that shell in the background: it is the
+    command's own job that is in front."""
+    other = stage.spawn(CRASH, "wait")
+    other.expect(r"ready (\d+)\r\n")
+    pids = [int(other.match[1])]
+    t = shell(stage)
+    t.sendline(f"{CRASH} wait &")
+    t.expect([rf"ready \d+\r\n.*{AT_SHELL}", rf"{AT_SHELL}.*ready \d+\r\n"])
+    pids.append(int(re.search(r"ready (\d+)", t.after)[1]))
+    for pid in pids:
+        t.sendline(f"{TTYLOCK} debug {pid}")
+        b = t.banner()
+        assert (b["reason"], b["pid"]) == ("debug", pid), b
+        assert t.debugged() == pid
+        t.quit()
+        t.expect(AT_SHELL)
+        assert t.match[1] == "0", t.match[1]
+        assert is_alive(pid)
+    assert "(fg)" not in t.shown, t.shown
+
+
+@test
 def ctrl_z_in_the_debugger_gives_the_shell_back(stage):
     t = shell(stage)
     t.sendline(f"{TTYLOCK} run -- {CRASH} segv")
