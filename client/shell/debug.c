@@ -46,10 +46,16 @@ static int complain_of(const struct job *j, const char *why)
 
 /* --- who may -------------------------------------------------------------- */
 
+static pid_t target_of(const struct job *j)
+{
+	return debugger_target(j->pid, j->thread);
+}
+
 static int refuse_attach(const struct job *j, int error)
 {
 	char why[128], tracer_comm[32];
-	pid_t tracer = procfs_tracer(j->pid);
+	pid_t tracer = procfs_tracer(target_of(j));
+	struct procfs_stat ps;
 
 	if (tracer > 0) {
 		procfs_comm(tracer, tracer_comm);
@@ -58,6 +64,8 @@ static int refuse_attach(const struct job *j, int error)
 	} else if (kill(j->pid, 0) < 0) {
 		snprintf(why, sizeof(why), "%s",
 		    errno == EPERM ? "it belongs to another user" : "no such process");
+	} else if (procfs_stat(j->pid, &ps) == 0 && ps.state == 'Z') {
+		snprintf(why, sizeof(why), "it has ended already");
 	} else {
 		snprintf(why, sizeof(why), "ptrace: %s (it is another user's, or forbids it)",
 		    strerror(-error));
@@ -69,7 +77,7 @@ static int refuse_attach(const struct job *j, int error)
  * for another thread's. */
 static int check_process(const struct job *j, bool our_turn)
 {
-	int r = kill(j->pid, 0) < 0 ? -errno : debugger_may_attach(j->pid);
+	int r = kill(j->pid, 0) < 0 ? -errno : debugger_may_attach(target_of(j));
 
 	if (r == -EALREADY && j->breakpoint && !our_turn)
 		return 0;
@@ -120,7 +128,7 @@ static int debug_in_turn(struct job *j)
 	struct session s = {
 	    .turn = &j->turn, .argv = (char *const *)d.argv, .suspended = suspend_tree};
 
-	int r = debugger_init(&d, j->pid, j->crashed, j->breakpoint != NULL);
+	int r = debugger_init(&d, target_of(j), j->crashed, j->breakpoint != NULL);
 	if (r < 0)
 		return complain_of(j, strerror(-r));
 	banner_print(j->turn.lock->tty, reason_name(j), j->pid, j->comm, j->what, j->turn.waiters);

@@ -1,5 +1,6 @@
 #include "debugger.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -113,6 +114,28 @@ static int init_gdb(struct debugger *d, pid_t pid, int crashed, bool breakpoint)
 	}
 	d->name = "gdb";
 	return 0;
+}
+
+pid_t debugger_target(pid_t pid, pid_t thread)
+{
+	struct procfs_stat ps;
+	char path[64];
+	pid_t found = 0;
+
+	if (procfs_stat(pid, &ps) < 0 || ps.state != 'Z')
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	DIR *dir = opendir(path);
+	for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid > 0 && (!thread || tid == thread) && procfs_stat(tid, &ps) == 0 &&
+		    ps.state != 'Z' && ps.state != 'X')
+			found = tid;
+	}
+	if (dir)
+		closedir(dir);
+	return found ? found : pid;
 }
 
 int debugger_init(struct debugger *d, pid_t pid, int crashed, bool breakpoint)

@@ -15,6 +15,10 @@ struct debugger {
 	char script_path[32];
 };
 
+/* Whom to attach to: pid; or, when its first thread has ended, which no debugger can
+ * attach to, the thread, or (0) one that has not. The others are left alone then. */
+pid_t debugger_target(pid_t pid, pid_t thread);
+
 /* $TTYLOCK_DEBUGGER by `sh -c`, with %p the pid, %e the executable (quoted for
  * the shell) and %% a percent sign; without it gdb, attached to pid and, if
  * `crashed` is a signal, continued to where that strikes again. At a breakpoint
@@ -24,7 +28,8 @@ struct debugger {
 int debugger_init(struct debugger *d, pid_t pid, int crashed, bool breakpoint);
 void debugger_deinit(struct debugger *d);
 
-/* Whether we may trace pid: 0; -EALREADY: somebody does; -EPERM; -ESRCH, -ENOENT.
+/* Whether we may trace pid: 0; -EALREADY: somebody does; -EPERM; -ESRCH, -ENOENT:
+ * it has ended.
  * Leaves it undisturbed. */
 int debugger_may_attach(pid_t pid);
 

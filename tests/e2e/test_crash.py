@@ -110,6 +110,19 @@ def a_thread_is_named(stage):
 
 
 @test
+def a_thread_crashes_when_the_first_one_has_ended(stage):
+    """gdb cannot attach to the process then; it can to the thread."""
+    stage.expect_plain([CRASH, "leaderless"], 139)
+    t = stage.run(CRASH, "leaderless")
+    b = t.banner()
+    assert b["signal"] == "SIGSEGV" and "in thread" in b["what"], b
+    assert "bug_segv" in t.gdb("backtrace")
+    t.quit()
+    assert t.finish() == 139
+    assert len(t.banners()) == 1
+
+
+@test
 def a_program_that_handles_its_crash_is_left_alone(stage):
     stage.expect_plain([CRASH, "own"], 42)
     t = stage.run(CRASH, "own")

@@ -137,12 +137,28 @@ static void segv_in_thread(void)
 	in_thread(thread_segv);
 }
 
-/* The first thread ends: the process goes on as a zombie leader and the threads. */
+static void *thread_segv_alone(void *arg)
+{
+	char line[256] = "";
+	const char *state;
+
+	do {
+		FILE *stat = fopen("/proc/self/stat", "r");
+
+		if (!stat || !fgets(line, sizeof(line), stat))
+			_exit(4);
+		fclose(stat);
+		state = strrchr(line, ')');
+	} while (!state || state[2] != 'Z');
+	return thread_segv(arg);
+}
+
+/* The first thread has ended: the process goes on as a zombie leader and the threads. */
 static void leaderless(void)
 {
 	pthread_t id;
 
-	pthread_create(&id, NULL, thread_segv, NULL);
+	pthread_create(&id, NULL, thread_segv_alone, NULL);
 	pthread_exit(NULL);
 }
 
