@@ -78,12 +78,6 @@ static int A_crashes(void *context)
 	return turn_take("A");
 }
 
-static int C_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("C");
-}
-
 static const struct schedule dies_crashing = {
     .title = "A crashes, and is killed before its handler has done anything",
     .actors = {{"A", PROCESS, .run = A_crashes}, {"C", PROCESS, .run = C_takes_a_turn}},

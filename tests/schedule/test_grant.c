@@ -42,22 +42,31 @@ static bool open_gate(void *context)
 	return fd >= 0 && close(fd) == 0;
 }
 
+#define ACTORS                                                                                     \
+	{                                                                                          \
+		{"daemon", PROGRAM, .argv = daemon_argv},                                          \
+		    {"holder", PROGRAM, .run = place, .argv = hold},                               \
+		    {"first", PROGRAM, .run = place, .argv = pass},                                \
+		{                                                                                  \
+			"second", PROGRAM, .run = place, .argv = pass                              \
+		}                                                                                  \
+	}
+
+/* Both wait for the holder; the daemon stands still. */
+#define ALL_ARE_THERE                                                                              \
+	{"daemon", UNTIL, "server.ready"}, {"holder", GO}, {"daemon", UNTIL, "broker.granted"},    \
+	    {"first", GO}, {"daemon", UNTIL, "broker.queued"}, {"second", GO},                     \
+	{                                                                                          \
+		"daemon", UNTIL, "broker.queued"                                                   \
+	}
+
 /* The daemon has looked, the waiter lived, and is granted the terminal dead. */
 static const struct schedule waiter_dies_at_grant = {
     .title = "the first waiter dies when it was seen alive and is not granted yet",
-    .actors = {{"daemon", PROGRAM, .argv = daemon_argv},
-	{"holder", PROGRAM, .run = place, .argv = hold},
-	{"first", PROGRAM, .run = place, .argv = pass},
-	{"second", PROGRAM, .run = place, .argv = pass}},
+    .actors = ACTORS,
     .steps =
 	{
-	    {"daemon", UNTIL, "server.ready"},
-	    {"holder", GO},
-	    {"daemon", UNTIL, "broker.granted"},
-	    {"first", GO},
-	    {"daemon", UNTIL, "broker.queued"},
-	    {"second", GO},
-	    {"daemon", UNTIL, "broker.queued"},
+	    ALL_ARE_THERE,
 	    {"daemon", GO},
 	    {NULL, CHECK, "the holder's command may end", .check = open_gate},
 	    {"daemon", UNTIL, "broker.settled-not-released"},
@@ -71,19 +80,10 @@ static const struct schedule waiter_dies_at_grant = {
 /* The daemon finds out about neither before it has to choose. */
 static const struct schedule holder_and_waiter_die = {
     .title = "the holder dies and the first waiter with it",
-    .actors = {{"daemon", PROGRAM, .argv = daemon_argv},
-	{"holder", PROGRAM, .run = place, .argv = hold},
-	{"first", PROGRAM, .run = place, .argv = pass},
-	{"second", PROGRAM, .run = place, .argv = pass}},
+    .actors = ACTORS,
     .steps =
 	{
-	    {"daemon", UNTIL, "server.ready"},
-	    {"holder", GO},
-	    {"daemon", UNTIL, "broker.granted"},
-	    {"first", GO},
-	    {"daemon", UNTIL, "broker.queued"},
-	    {"second", GO},
-	    {"daemon", UNTIL, "broker.queued"},
+	    ALL_ARE_THERE,
 	    {"holder", KILL},
 	    {"first", KILL},
 	    {"daemon", GO},

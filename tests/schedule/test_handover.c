@@ -4,13 +4,7 @@
 #include "cases.h"
 #include "turn.h"
 
-static int A_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("A");
-}
-
-static int B_takes_a_turn(void *context)
+static int B_takes_a_turn_and_ends(void *context)
 {
 	(void)context;
 	return turn_take_and_leave("B");
@@ -39,7 +33,7 @@ static int C_finds_it_dirty(void *context)
 #define ACTORS(next)                                                                               \
 	{                                                                                          \
 		{"daemon", PROGRAM, .argv = stage_daemon}, {"A", PROCESS, .run = A_takes_a_turn},  \
-		    {"B", PROCESS, .run = B_takes_a_turn},                                         \
+		    {"B", PROCESS, .run = B_takes_a_turn_and_ends},                                \
 		{                                                                                  \
 			"C", PROCESS, .run = next                                                  \
 		}                                                                                  \
@@ -94,8 +88,8 @@ static const struct schedule first_dies_when_seen_at_a_death = {
 /* What it said before counts. */
 static const struct schedule releases_and_ends = {
     .title = "the daemon learns of B's release and of its end at once",
-    .actors = {{"daemon", PROGRAM, .argv = stage_daemon}, {"B", PROCESS, .run = B_takes_a_turn},
-	{"C", PROCESS, .run = C_finds_it_clean}},
+    .actors = {{"daemon", PROGRAM, .argv = stage_daemon},
+	{"B", PROCESS, .run = B_takes_a_turn_and_ends}, {"C", PROCESS, .run = C_finds_it_clean}},
     .steps =
 	{
 	    {"daemon", UNTIL, "server.ready"},

@@ -137,48 +137,6 @@ static int try(void *context)
 	return 0;
 }
 
-static int B_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("B");
-}
-
-static int C_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("C");
-}
-
-static bool A_is_granted(void *context)
-{
-	(void)context;
-	return stage_holds("A");
-}
-
-static bool A_waits(void *context)
-{
-	(void)context;
-	return stage_waits("A");
-}
-
-static bool C_is_granted(void *context)
-{
-	(void)context;
-	return stage_holds("C");
-}
-
-static bool C_waits(void *context)
-{
-	(void)context;
-	return stage_waits("C");
-}
-
-static bool force(void *context)
-{
-	(void)context;
-	return stage_force();
-}
-
 /* --- cancelled by another thread ------------------------------------------- */
 
 static const struct schedule cancelled_at_grant = {
@@ -366,7 +324,7 @@ static const struct schedule release_crosses_force = {
 	    {"A", UNTIL, "release.begun"},
 	    {"C", GO},
 	    {NULL, CHECK, "C waits", .check = C_waits},
-	    {NULL, CHECK, "A is made to release", .check = force},
+	    {NULL, CHECK, "A is made to release", .check = holder_is_forced},
 	    {"C", UNTIL, "turn.held"},
 	    {"A", FINISH},
 	    {NULL, CHECK, "C has it still", .check = C_is_granted},

@@ -138,24 +138,6 @@ static int holder(void *context)
 	return 0;
 }
 
-static int third(void *context)
-{
-	(void)context;
-	return turn_take("C");
-}
-
-static bool A_is_granted(void *context)
-{
-	(void)context;
-	return stage_holds("A");
-}
-
-static bool force(void *context)
-{
-	(void)context;
-	return stage_force();
-}
-
 /* --- what happens ---------------------------------------------------------- */
 
 static const struct event interrupted = {
@@ -195,8 +177,8 @@ static const struct event peer_dies = {
 
 static const struct event is_forced = {
     .title = "a release by force",
-    .waiting = {{NULL, CHECK, "B is made to release", .check = force}},
-    .granted = {{NULL, CHECK, "A is made to release", .check = force}},
+    .waiting = {{NULL, CHECK, "B is made to release", .check = holder_is_forced}},
+    .granted = {{NULL, CHECK, "A is made to release", .check = holder_is_forced}},
     .act = FINISH,
     .error = -ECANCELED,
 };
@@ -260,13 +242,13 @@ static void compose(struct composition *w, const struct event *e, const struct m
 	add_actor(w, (struct actor){"A", PROCESS, .run = first});
 	add_actor(w, (struct actor){"B", PROCESS, .run = holder});
 	if (e->holder_dies && m->granted)
-		add_actor(w, (struct actor){"C", PROCESS, .run = third});
+		add_actor(w, (struct actor){"C", PROCESS, .run = C_takes_a_turn});
 	if (e->daemon_dies) {
 		add_actor(w, (struct actor){"daemon", PROGRAM, .argv = stage_daemon});
 		add_step(w, (struct step){"daemon", UNTIL, "server.ready"});
 		add_step(w, (struct step){"daemon", GO});
 		add_actor(w, (struct actor){"next", PROGRAM, .argv = stage_daemon});
-		add_actor(w, (struct actor){"D", PROCESS, .run = third});
+		add_actor(w, (struct actor){"D", PROCESS, .run = C_takes_a_turn});
 	}
 	add_step(w, (struct step){"B", UNTIL, "turn.held"});
 	(m->granted ? compose_granted : compose_waiting)(w, e, m);

@@ -51,18 +51,6 @@ static int fork_child(void *context)
 	return 0;
 }
 
-static int A_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("A");
-}
-
-static int C_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("C");
-}
-
 /* --- opening and closing at once ------------------------------------------- */
 
 static const struct schedule opens_what_closes = {

@@ -86,18 +86,6 @@ static int fork_child(void *context)
 	return 0;
 }
 
-static int B_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("B");
-}
-
-static int D_takes_a_turn(void *context)
-{
-	(void)context;
-	return turn_take("D");
-}
-
 /* Its turn ends while no daemon is there; with a new handle it has another one. */
 static int A_owes_an_end(void *context)
 {
@@ -121,12 +109,6 @@ static int A_owes_an_end(void *context)
 	ACTOR_EXPECT(ttylock_release(common, id) == 0);
 	ttylock_close(common);
 	return 0;
-}
-
-static bool A_waits(void *context)
-{
-	(void)context;
-	return stage_waits("A");
 }
 
 #define DAEMONS                                                                                    \

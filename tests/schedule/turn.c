@@ -68,3 +68,59 @@ int turn_of_child(struct ttylock *parents, unsigned long request)
 	ttylock_close(own);
 	return 0;
 }
+
+/* --- by the actors' names --------------------------------------------------- */
+
+int A_takes_a_turn(void *context)
+{
+	(void)context;
+	return turn_take("A");
+}
+
+int B_takes_a_turn(void *context)
+{
+	(void)context;
+	return turn_take("B");
+}
+
+int C_takes_a_turn(void *context)
+{
+	(void)context;
+	return turn_take("C");
+}
+
+int D_takes_a_turn(void *context)
+{
+	(void)context;
+	return turn_take("D");
+}
+
+bool A_is_granted(void *context)
+{
+	(void)context;
+	return stage_holds("A");
+}
+
+bool C_is_granted(void *context)
+{
+	(void)context;
+	return stage_holds("C");
+}
+
+bool A_waits(void *context)
+{
+	(void)context;
+	return stage_waits("A");
+}
+
+bool C_waits(void *context)
+{
+	(void)context;
+	return stage_waits("C");
+}
+
+bool holder_is_forced(void *context)
+{
+	(void)context;
+	return stage_force();
+}
