@@ -31,7 +31,7 @@ SEEDS = [
      "\tname_caller(by, e.body.lock_status.by, sizeof(e.body.lock_status.by));\n\ttell_owner(",
      "\tif (state == ttylock_State_STATE_RELEASED)\n\t\treturn;\n\ttell_owner(",
      r"never heard that it was released by force", False),
-    ("a release by force never succeeds", "daemon/request.c",
+    ("a release by force never succeeds", "daemon/steer.c",
      "\tif (view.holds != want_holder) {\n", "\tif (view.holds || want_holder) {\n",
      r"released by force: only 0 of", False),
     ("a waiter is lost", "daemon/locktable.c",
