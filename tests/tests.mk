@@ -128,7 +128,7 @@ $(BUILD)/tests/chaos/lib/libttylock.so.0: $(BUILD)/libttylock.so
 $(BUILD)/tests/chaos/lib/ttylockd: tests/chaos/ttylockd.sh | $(BUILD)/ttylockd
 	install -D -m 755 $< $@
 
-storm_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,storm harm steerer worker stage typist expect)
+storm_o := $(patsubst %,$(BUILD)/tests/chaos/%.o,storm anchor harm steerer worker stay stage typist expect)
 $(BUILD)/tests/chaos/storm.o: CPPFLAGS += -DSOURCES='"$(CURDIR)"'
 $(BUILD)/tests/chaos/storm: $(storm_o) $(chaos_o) $(BUILD)/tests/chaos/lib/libttylock.so.0 \
 	$(BUILD)/tests/chaos/lib/ttylockd | $(BUILD)/ttylock $(BUILD)/libttylock-run.so

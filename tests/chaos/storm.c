@@ -24,6 +24,7 @@
 #include <ttylock.h>
 #include <unistd.h>
 
+#include "anchor.h"
 #include "board.h"
 #include "harm.h"
 #include "keeper.h"
@@ -57,10 +58,12 @@ static struct {
 	int64_t drained_max;
 } storm;
 
-/* For a sanitizer, if there is one: a status of its own; that a process with threads forks,
- * and that its child ends without them, is no mistake. */
-const char *__asan_default_options(void);
-const char *__tsan_default_options(void);
+#define EXPORTED __attribute__((visibility("default")))
+
+/* For a sanitizer, if there is one, which has to find them: a status of its own; that a
+ * process with threads forks, and that its child ends without them, is no mistake. */
+EXPORTED const char *__asan_default_options(void);
+EXPORTED const char *__tsan_default_options(void);
 
 const char *__asan_default_options(void)
 {
@@ -124,7 +127,7 @@ static void start_all(void)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		part_begin("the anchor");
 		close_masters();
-		worker_anchor(&board->slots[ANCHOR], storm.anchor_tty, AT_ANCHOR);
+		anchor_run(&board->slots[ANCHOR], storm.anchor_tty, AT_ANCHOR);
 	}
 	for (int64_t end = board_ms() + board->patience_ms;
 	     __atomic_load_n(&board->slots[ANCHOR].state, __ATOMIC_SEQ_CST) != BOARD_IDLE;) {

@@ -9,9 +9,6 @@
 __attribute__((noreturn)) void worker_run(
     struct slot *slot, uint64_t random, const int *ttys, int count);
 
-/* Holds one from the first to the last, whatever happens to the daemon. */
-__attribute__((noreturn)) void worker_anchor(struct slot *slot, int tty, int terminal);
-
 /* By a signal, as one who has a bug. */
 void worker_crash(void) __attribute__((noreturn));
 
