@@ -182,6 +182,18 @@ def matches(pattern, text):
     expect(re.search(pattern, text, re.M | re.S), 'no %r in:\n%s' % (pattern, text))
 
 
+def await_standing_still(pid):
+    """The helper may be here before the one who started it waits for it."""
+    deadline = time.monotonic() + DEADLINE
+    waits = {'202', '281'}  # futex, epoll_pwait
+    while True:
+        tasks = ['/proc/%d/task/%s/syscall' % (pid, tid) for tid in os.listdir('/proc/%d/task' % pid)]
+        if {open(task).read().split()[0] for task in tasks} <= waits:
+            return
+        expect(time.monotonic() < deadline, 'its threads do not come to rest')
+        time.sleep(0.01)  # between two looks
+
+
 # --- the tests: each function is one, named by its own name -------------------------------------------
 
 # mode, signal, what gdb must show: the fault itself as frame 0, abort() with its own frames
@@ -244,6 +256,7 @@ def test_helper_contract():
     """Its arguments, its environment, its parent, its descriptors."""
     with Program(CRASH, 'segv', env={'KEPT': 'a b', 'LONG': 'x' * 30000}) as program:
         helper = program.helper()
+        await_standing_still(program.pid)
         hello = helper.hello
         argv = hello['argv']
         expect(argv[:6:2] == ['debug', str(int(signal.SIGSEGV)), str(program.pid)], argv)
@@ -392,18 +405,6 @@ def switches(pid):
     for tid in os.listdir('/proc/%d/task' % pid):
         text += open('/proc/%d/task/%s/status' % (pid, tid)).read()
     return sum(int(n) for n in re.findall(r'ctxt_switches:\s+(\d+)', text))
-
-
-def await_standing_still(pid):
-    """The helper may be here before the one who started it waits for it."""
-    deadline = time.monotonic() + DEADLINE
-    waits = {'202', '281'}  # futex, epoll_pwait
-    while True:
-        tasks = ['/proc/%d/task/%s/syscall' % (pid, tid) for tid in os.listdir('/proc/%d/task' % pid)]
-        if {open(task).read().split()[0] for task in tasks} <= waits:
-            return
-        expect(time.monotonic() < deadline, 'its threads do not come to rest')
-        time.sleep(0.01)  # between two looks
 
 
 def test_threads_stand_still():

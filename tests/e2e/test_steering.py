@@ -318,7 +318,7 @@ def release_of_one_that_waits_and_of_none(stage):
     assert t.finish() == 0
     ended(a, 0, "a\n")
     keeper = stage.run("cat")  # a daemon runs, and nobody holds anything
-    until(stage.daemon_pid, "a daemon")
+    until(lambda: stage.named("cat"), "its tree, for which one stays that may be about to end")
     line(stage.ttylock("release", "-fy"), 1, "no terminal is held")
     line(stage.ttylock("skip"), 1, "no terminal is held")
     keeper.sendeof()

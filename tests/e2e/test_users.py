@@ -467,7 +467,7 @@ def cycles(path, count, uid=OURS):
 def twenty_thousand_connections_of_one(stage):
     need_root()
     with Daemon(stage) as d:
-        calm = cycles(d.path, 200)
+        calm, began = cycles(d.path, 200), time.monotonic()
         with hostile_processes(d.path, 4, 5000, talk=False) as got:
             assert got == 20000
             took = cycles(d.path, 200)
@@ -480,7 +480,8 @@ def twenty_thousand_connections_of_one(stage):
             assert re.search(rf"over the quota: pid \d+ \([^)]*\), uid {THEIRS}, connections", log), \
                 log[-2000:]
             # Of thousands of refusals: 50 at once, 5 a second.
-            assert len(re.findall("over the quota", log)) < 150, log[-2000:]
+            most = 100 + 6 * (time.monotonic() - began)
+            assert len(re.findall("over the quota", log)) < most, log[-2000:]
         # When they have gone it has forgotten them.
         until(lambda: d.descriptors() < 30, "the end of all connections")
 
@@ -538,6 +539,7 @@ def without_descriptors_it_idles_and_recovers(stage):
         holder = Wire(d.path, tty)
         assert holder.lock()[3] == GRANTED
         limit = resource.prlimit(d.pid, resource.RLIMIT_NOFILE)
+        limited = time.monotonic()
         # Fewer than it has: nobody can be taken in even to be turned away.
         resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (5, limit[1]))
         late = []
@@ -555,7 +557,8 @@ def without_descriptors_it_idles_and_recovers(stage):
         assert used < took / 20, (used, took)
         holder.release()  # those that are in are served meanwhile
         assert holder.lock(2)[3] == GRANTED
-        assert len(re.findall("out of descriptors", d.log())) < 10
+        # Five at once, one a second.
+        assert len(re.findall("out of descriptors", d.log())) < 9 + time.monotonic() - limited
         resource.prlimit(d.pid, resource.RLIMIT_NOFILE, limit)
         late[-1].settimeout(TIMEOUT)
         assert late[-1].recv(100)  # the last one of them is welcomed now
