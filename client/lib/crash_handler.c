@@ -12,15 +12,38 @@
 #include "../crash/altstack.h"
 #include "../crash/crash.h"
 #include "../preload/preload.h"
+#include "atfork.h"
 #include "export.h"
 #include "ready.h"
 #include "ttylock.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER; /* behind it */
+
+/* --- fork ----------------------------------------------------------------- */
+
+static void before_fork(void)
+{
+	atfork_take(&lock);
+	atfork_take(&key_lock);
+}
+
+static void after_fork_parent(void)
+{
+	atfork_give(&key_lock);
+	atfork_give(&lock);
+}
+
+static void after_fork_child(void)
+{
+	atfork_inherit(&key_lock);
+	atfork_inherit(&lock);
+}
+
+static struct atfork on_fork = {before_fork, after_fork_parent, after_fork_child, NULL, false};
 
 /* --- alternate stacks ----------------------------------------------------- */
 
-static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t stack_key;
 static bool has_key;
 
@@ -38,13 +61,15 @@ static void free_stack(void *stack)
 /* By whoever is the first that it can be made for. */
 static int make_key(void)
 {
-	int r = 0;
+	int r = atfork_register(&on_fork);
 
-	pthread_mutex_lock(&key_lock);
+	if (r < 0)
+		return r;
+	atfork_lock(&key_lock);
 	if (!has_key)
 		r = -pthread_key_create(&stack_key, free_stack);
 	has_key = r == 0;
-	pthread_mutex_unlock(&key_lock);
+	atfork_unlock(&key_lock);
 	return r;
 }
 
@@ -99,17 +124,22 @@ EXPORT int ttylock_crash_handler_install(void)
 
 	if (given && strcmp(given, "off") == 0)
 		return 0;
-	pthread_mutex_lock(&lock);
-	int r = turn_on();
-	pthread_mutex_unlock(&lock);
+	int r = atfork_register(&on_fork);
+	if (r < 0)
+		return r;
+	atfork_lock(&lock);
+	r = turn_on();
+	atfork_unlock(&lock);
 	return r;
 }
 
 EXPORT int ttylock_crash_handler_set(bool on)
 {
-	int r = 0;
+	int r = atfork_register(&on_fork);
 
-	pthread_mutex_lock(&lock);
+	if (r < 0)
+		return r;
+	atfork_lock(&lock);
 	if (on) {
 		r = turn_on();
 	} else {
@@ -119,6 +149,6 @@ EXPORT int ttylock_crash_handler_set(bool on)
 	}
 	if (r == 0 && setenv("TTYLOCK_CRASH", on ? "on" : "off", 1) < 0)
 		r = -errno;
-	pthread_mutex_unlock(&lock);
+	atfork_unlock(&lock);
 	return r;
 }

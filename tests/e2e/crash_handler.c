@@ -296,6 +296,39 @@ static int count(const char *directory)
 	return n;
 }
 
+static void *install_for_ever(void *arg)
+{
+	for (;;) {
+		ttylock_crash_handler_install();
+		ttylock_crash_handler_thread();
+	}
+	return arg;
+}
+
+/* Each child installs them as well, whatever another thread of its parent was at. */
+static int forks_beside(void)
+{
+	pthread_t thread;
+	int bad = 0;
+
+	say("install", ttylock_crash_handler_install());
+	pthread_create(&thread, NULL, install_for_ever, NULL);
+	for (int i = 0; i < 100 && bad == 0; i++) {
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			alarm(20);
+			_exit(ttylock_crash_handler_install() != 0 ||
+			      ttylock_crash_handler_thread() != 0);
+		}
+		waitpid(pid, &status, 0);
+		bad += status != 0;
+	}
+	say("children that could not", bad);
+	return 0;
+}
+
 /* Links the library and does not call it: what is there of it. */
 static int idle(void)
 {
@@ -328,6 +361,7 @@ static const struct mode {
     {"outlives-abort", outlives_abort},
     {"repaired", repaired},
     {"repaired-thread", repaired_thread},
+    {"forks-beside", forks_beside},
     {"idle", idle},
 };
 

@@ -51,6 +51,13 @@ def off_puts_back_what_was_there(stage):
 
 
 @test
+def a_child_of_a_thread_beside_one_that_installs_them(stage):
+    t = start(stage, "forks-beside")
+    assert t.finish() == 0
+    assert t.shown == "install: 0\r\nchildren that could not: 0\r\n", t.shown
+
+
+@test
 def on_for_some_processes_and_off_for_others(stage):
     t = stage.run(compiled(stage, SOURCE), "scoped")
     for how in "fork", "exec":
