@@ -317,6 +317,8 @@ static void start(struct taker *t, int takers)
 
 	board_random(&t->random);
 	pid_t pid = fork();
+	if (pid < 0)
+		board_fail("fork: %s", strerror(errno));
 	if (pid > 0) {
 		t->slots[t->number].pid = pid;
 		return;

@@ -102,13 +102,15 @@ static int execute_and_wait(struct steerer *s, const char *const args[4])
 	if (ftruncate(s->said, 0) < 0)
 		board_fail("ftruncate: %s", strerror(errno));
 	pid_t pid = fork();
+	if (pid < 0)
+		return -1;
 	if (pid == 0)
 		execute(s, args);
 	if (dies) {
 		worker_pause((unsigned)draw(s, 12000));
 		kill(pid, SIGKILL);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || WIFSIGNALED(status))
+	if (waitpid(pid, &status, 0) != pid || WIFSIGNALED(status))
 		return -1;
 	if (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 1)
 		return WEXITSTATUS(status);

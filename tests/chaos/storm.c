@@ -271,12 +271,14 @@ static void rage(int64_t seconds, unsigned kills)
 
 static void end_all(void)
 {
+	const pid_t others[] = {storm.steerer, storm.leader, storm.anchor};
+
 	for (int i = 0; i < WORKERS; i++)
 		if (board->slots[i].pid > 0)
 			kill(board->slots[i].pid, SIGKILL);
-	kill(storm.steerer, SIGKILL);
-	kill(storm.leader, SIGKILL);
-	kill(storm.anchor, SIGKILL);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (others[i] > 0) /* the run may have failed before it was there */
+			kill(others[i], SIGKILL);
 }
 
 static void print_figures(int64_t took)
