@@ -8,8 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lib/foreground.h"
 #include "../lib/terminal.h"
 #include "command.h"
+#include "tree.h"
 
 /* 0, 1, 2 become the terminal. As /dev/tty where that is the same one: gdb
  * then does not take the program's terminal for its own and so keeps Ctrl-C to
@@ -76,15 +78,28 @@ static bool is_deprived(struct turn *t)
 	       ttylock_get_status(t->lock, t->id, &s) == 0 && s.state != TTYLOCK_GRANTED;
 }
 
+/* Nobody can bring it in front again: the job's own process has ended, which the shell
+ * knew it by, and that has taken the terminal. */
+static bool is_lost(const struct session *s)
+{
+	return !s->own_stdio && tree_is_orphaned() &&
+	       foreground_elsewhere(s->turn->lock->tty, s->turn->job);
+}
+
 /* Stopped for reading or writing, it is not in front: somebody was served on top
  * of us, whose end lets it go on; that may have been just now. Or somebody took it. */
 static void take_stop(struct session *s, pid_t pid, int sig)
 {
-	if (sig != SIGTTIN && sig != SIGTTOU)
+	if (sig != SIGTTIN && sig != SIGTTOU) {
 		resume(s, pid);
-	else if (tcgetpgrp(s->turn->lock->tty) == pid ||
-		 (!s->own_stdio && turn_give_again(s->turn)))
+	} else if (tcgetpgrp(s->turn->lock->tty) == pid ||
+		   (!s->own_stdio && turn_give_again(s->turn))) {
 		kill(-pid, SIGCONT);
+	} else if (is_lost(s)) {
+		complain(0, "a debugger ends: its 'ttylock run' has ended, and a shell has the "
+			    "terminal");
+		kill(-pid, SIGKILL);
+	}
 }
 
 /* A debugger leaves nothing behind on the terminal; a command may. */

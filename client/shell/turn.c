@@ -120,9 +120,10 @@ static int wait_granted(struct wait *w)
 static int wait_foreground(struct wait *w)
 {
 	struct turn *t = w->turn;
-	pid_t agent = tree_agent();
 	char comm[32];
 
+	if (tree_is_orphaned())
+		return -ENXIO;
 	procfs_comm(t->job, comm);
 	complain(0,
 	    "%s (pid %d) wants the terminal and waits for its job to be in the foreground (fg)",
@@ -133,7 +134,7 @@ static int wait_foreground(struct wait *w)
 			return r;
 		if (r > 0 && (r = ttylock_dispatch(t->lock, 0)) < 0 && r != -EINTR)
 			return r;
-		if (agent && !tree_agent())
+		if (tree_is_orphaned())
 			return -ENXIO;
 		if (deadline_left(w->deadline) == 0)
 			return -ETIMEDOUT;

@@ -392,6 +392,29 @@ def debug_by_hand_below_an_interactive_shell(stage):
 
 
 @test
+def run_is_killed_below_an_interactive_shell(stage):
+    """The shell has the terminal again, and no job by which it could give it back: who is in the
+    debugger or waits for it ends."""
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- {CROWD} segv segv segv")
+    b = t.banner()
+    _, waiters = stage.until_waiting(2)
+    crashed = [b["pid"]] + [w["subject_pid"] for w in waiters]
+    run, = [p for p in stage.named("ttylock") if os.getpgid(p) == p]
+    os.kill(run, signal.SIGKILL)
+    t.expect(AT_SHELL)
+    assert t.match[1] == "137", t.match[1]
+    # A key that is the shell's: the debugger hears of it, too.
+    t.sendline("echo at the shell")
+    t.expect_exact("\r\nat the shell\r\n")
+    until(lambda: stage.requests() == (None, []), "the terminal's release")
+    until(lambda: not any(map(is_alive, crashed)), "the end of those that have crashed")
+    t.expect(r"segv \d+: signal 11(.*segv \d+: signal 11){2}")
+    assert t.banners() == [b["pid"]]
+    typed(t, "echo still here", 0)
+
+
+@test
 def ctrl_z_in_the_debugger_gives_the_shell_back(stage):
     t = shell(stage)
     t.sendline(f"{TTYLOCK} run -- {CRASH} segv")
