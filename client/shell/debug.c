@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../lib/deadline.h"
+#include "../lib/foreground.h"
 #include "../lib/procfs.h"
 #include "../lib/terminal.h"
 #include "agent.h"
@@ -112,7 +113,8 @@ static bool suspend_tree(struct session *s)
 		poll(NULL, 0, 20);
 	while (tcgetpgrp(tty) != front && tree_agent())
 		poll(NULL, 0, 100);
-	return true;
+	/* Not from a shell that knows of no job any more. */
+	return !(tree_is_orphaned() && foreground_elsewhere(tty, s->turn->job));
 }
 
 static void close_gate(struct job *j)

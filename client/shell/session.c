@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,9 @@
 #include "../lib/terminal.h"
 #include "command.h"
 #include "tree.h"
+
+/* How often an orphaned one looks whether its terminal is a shell's now. */
+#define ORPHAN_MS 250
 
 /* 0, 1, 2 become the terminal. As /dev/tty where that is the same one: gdb
  * then does not take the program's terminal for its own and so keeps Ctrl-C to
@@ -78,28 +82,15 @@ static bool is_deprived(struct turn *t)
 	       ttylock_get_status(t->lock, t->id, &s) == 0 && s.state != TTYLOCK_GRANTED;
 }
 
-/* Nobody can bring it in front again: the job's own process has ended, which the shell
- * knew it by, and that has taken the terminal. */
-static bool is_lost(const struct session *s)
-{
-	return !s->own_stdio && tree_is_orphaned() &&
-	       foreground_elsewhere(s->turn->lock->tty, s->turn->job);
-}
-
 /* Stopped for reading or writing, it is not in front: somebody was served on top
  * of us, whose end lets it go on; that may have been just now. Or somebody took it. */
 static void take_stop(struct session *s, pid_t pid, int sig)
 {
-	if (sig != SIGTTIN && sig != SIGTTOU) {
+	if (sig != SIGTTIN && sig != SIGTTOU)
 		resume(s, pid);
-	} else if (tcgetpgrp(s->turn->lock->tty) == pid ||
-		   (!s->own_stdio && turn_give_again(s->turn))) {
+	else if (tcgetpgrp(s->turn->lock->tty) == pid ||
+		 (!s->own_stdio && turn_give_again(s->turn)))
 		kill(-pid, SIGCONT);
-	} else if (is_lost(s)) {
-		complain(0, "a debugger ends: its 'ttylock run' has ended, and a shell has the "
-			    "terminal");
-		kill(-pid, SIGKILL);
-	}
 }
 
 /* A debugger leaves nothing behind on the terminal; a command may. */
@@ -133,12 +124,42 @@ static void take_signal(const struct session *s, pid_t pid, int sig)
 		end_program(s, pid, sig);
 }
 
-static int await_end(struct session *s, pid_t pid)
+/* The end of the tree's agent is told by this pidfd; -1: there is none. */
+static int open_agent(const struct session *s)
+{
+	pid_t agent = s->own_stdio ? 0 : tree_agent();
+
+	return agent ? (int)syscall(SYS_pidfd_open, agent, 0) : -1;
+}
+
+/* Nobody can bring it in front again: the agent has ended, which a shell knew the job by,
+ * and that shell has taken the terminal. */
+static void end_if_lost(const struct session *s, pid_t pid)
+{
+	if (s->own_stdio || !tree_is_orphaned() ||
+	    !foreground_elsewhere(s->turn->lock->tty, s->turn->job))
+		return;
+	complain(0, "a debugger ends: its 'ttylock run' has ended, and a shell has the terminal");
+	kill(-pid, SIGKILL);
+}
+
+/* Taken from us by force, maybe. */
+static void take_news(struct turn *t, pid_t pid)
+{
+	if (!is_deprived(t))
+		return;
+	turn_ask_by(t, t->id);
+	complain(0, "the terminal was taken from pid %d by force: by %s", (int)getpid(), t->by);
+	kill(-pid, SIGKILL);
+}
+
+static int await_end(struct session *s, pid_t pid, int agent)
 {
 	struct turn *t = s->turn;
 	struct pollfd p[] = {{.fd = t->signals->fd, .events = POLLIN},
-	    {.fd = ttylock_fd(t->lock), .events = POLLIN}};
+	    {.fd = ttylock_fd(t->lock), .events = POLLIN}, {.fd = agent, .events = POLLIN}};
 	struct signalfd_siginfo info;
+	bool orphaned = !s->own_stdio && tree_is_orphaned();
 	int status;
 
 	for (;;) {
@@ -150,19 +171,21 @@ static int await_end(struct session *s, pid_t pid)
 		else if (got < 0 && errno != EINTR)
 			return -errno;
 		p[1].fd = ttylock_fd(t->lock); /* -1 once the daemon is gone */
-		int ready = poll(p, 2, handover_check_ms(&t->handover));
+		int ready = poll(p, 3, orphaned ? ORPHAN_MS : handover_check_ms(&t->handover));
 		if (ready < 0 && errno != EINTR)
 			return -errno;
-		if (ready == 0)
+		if (ready == 0) {
 			handover_check(&t->handover);
+			end_if_lost(s, pid);
+		}
+		if (p[2].revents) {
+			p[2].fd = -1;
+			orphaned = true;
+		}
 		while (signals_next(t->signals, &info))
 			take_signal(s, pid, (int)info.ssi_signo);
-		if (p[1].fd >= 0 && p[1].revents && is_deprived(t)) {
-			turn_ask_by(t, t->id);
-			complain(0, "the terminal was taken from pid %d by force: by %s",
-			    (int)getpid(), t->by);
-			kill(-pid, SIGKILL);
-		}
+		if (p[1].fd >= 0 && p[1].revents)
+			take_news(t, pid);
 	}
 }
 
@@ -195,6 +218,9 @@ int session_run(struct session *s)
 	close(report[0]);
 	if (pid < 0)
 		return error;
-	int status = await_end(s, pid);
+	int agent = open_agent(s);
+	int status = await_end(s, pid, agent);
+	if (agent >= 0)
+		close(agent);
 	return error ? error : status;
 }

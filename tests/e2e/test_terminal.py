@@ -404,9 +404,6 @@ def run_is_killed_below_an_interactive_shell(stage):
     os.kill(run, signal.SIGKILL)
     t.expect(AT_SHELL)
     assert t.match[1] == "137", t.match[1]
-    # A key that is the shell's: the debugger hears of it, too.
-    t.sendline("echo at the shell")
-    t.expect_exact("\r\nat the shell\r\n")
     until(lambda: stage.requests() == (None, []), "the terminal's release")
     until(lambda: not any(map(is_alive, crashed)), "the end of those that have crashed")
     t.expect(r"segv \d+: signal 11(.*segv \d+: signal 11){2}")
