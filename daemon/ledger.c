@@ -1,30 +1,13 @@
 #include "ledger.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ledger_entries.h"
+#include "ledger_tail.h"
 
 static struct ledger_entry *request_at(const struct ledger *l, uint32_t entry)
 {
 	return ledger_map_entry(&l->map, LEDGER_REQUESTS, entry);
-}
-
-struct ledger_hold *hold_at(const struct ledger *l, uint32_t entry)
-{
-	return entry < ledger_map_count(&l->map, LEDGER_HOLDS)
-		   ? ledger_map_entry(&l->map, LEDGER_HOLDS, entry)
-		   : NULL;
-}
-
-struct ledger_hold *hold_get(struct ledger *l, uint32_t entry)
-{
-	while (!hold_at(l, entry)) {
-		if (ledger_map_extend(&l->map, LEDGER_HOLDS) < 0)
-			return NULL;
-	}
-	return hold_at(l, entry);
 }
 
 static struct ledger_terminal *terminal_at(const struct ledger *l, uint32_t entry)
@@ -38,63 +21,6 @@ static struct ledger_terminal *terminal_at(const struct ledger *l, uint32_t entr
 static void publish(uint32_t *state, uint32_t value)
 {
 	__atomic_store_n(state, value, __ATOMIC_SEQ_CST);
-}
-
-/* --- entries that are free --------------------------------------------- */
-
-static bool is_free(const struct ledger *l, enum ledger_array array, uint32_t entry)
-{
-	return array == LEDGER_BLOCKS ? !l->tailed[entry] : !*entry_state(l, array, entry);
-}
-
-int entries_fill(struct ledger *l, enum ledger_array array)
-{
-	struct pool *p = &l->pool[array];
-	uint32_t count = ledger_map_count(&l->map, array);
-	uint32_t *grown = reallocarray(p->free, count, sizeof(*grown));
-
-	if (!grown && count)
-		return -ENOMEM;
-	p->free = grown;
-	if (array == LEDGER_BLOCKS && tails_know(l) < 0)
-		return -ENOMEM;
-	/* The lowest last: it is taken first. */
-	for (uint32_t entry = count; entry-- > p->count;) {
-		if (is_free(l, array, entry))
-			p->free[p->free_count++] = entry;
-	}
-	p->count = count;
-	return 0;
-}
-
-static int pool_extend(struct ledger *l, enum ledger_array array)
-{
-	int rc = ledger_map_extend(&l->map, array);
-
-	return rc < 0 ? rc : entries_fill(l, array);
-}
-
-bool entries_reserve(struct ledger *l, enum ledger_array array, uint32_t n)
-{
-	while (l->pool[array].free_count < n) {
-		if (pool_extend(l, array) < 0)
-			return false;
-	}
-	return true;
-}
-
-uint32_t entry_take(struct ledger *l, enum ledger_array array)
-{
-	struct pool *p = &l->pool[array];
-
-	return entries_reserve(l, array, 1) ? p->free[--p->free_count] : LEDGER_NONE;
-}
-
-void entry_give(struct ledger *l, enum ledger_array array, uint32_t entry)
-{
-	struct pool *p = &l->pool[array];
-
-	p->free[p->free_count++] = entry;
 }
 
 int ledger_fd(const struct ledger *l)
@@ -143,15 +69,6 @@ static void left_mend(struct ledger_left *left)
 {
 	if (left->saved_size > LEDGER_SAVED_MAX)
 		left->saved_size = 0;
-}
-
-void entry_read(
-    const struct ledger *l, enum ledger_array array, uint32_t entry, void *to, size_t size)
-{
-	size_t theirs = ledger_map_stride(&l->map, array), both = size < theirs ? size : theirs;
-
-	memcpy(to, ledger_map_entry(&l->map, array, entry), both);
-	memset((char *)to + both, 0, size - both);
 }
 
 bool ledger_get_request(const struct ledger *l, uint32_t entry, struct ledger_request *out)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ledger_entries.h"
+#include "ledger_tail.h"
 
 /* --- making ------------------------------------------------------------ */
 

@@ -1,7 +1,5 @@
 #include "ledger_tail.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ledger_entries.h"
@@ -17,11 +15,6 @@ _Static_assert(sizeof(((struct ledger_request *)0)->text) <= UINT8_MAX + 1, "a t
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;
-}
-
-static struct ledger_block *block_at(const struct ledger *l, uint32_t block)
-{
-	return ledger_map_entry(&l->map, LEDGER_BLOCKS, block);
 }
 
 /* --- writing ----------------------------------------------------------- */
@@ -126,38 +119,4 @@ void tail_read(const struct ledger *l, const struct ledger_tail *t, struct ledge
 	take(l, &p, r->comm, least(t->comm, sizeof(r->comm) - 1));
 	take(l, &p, r->subject_comm, least(t->subject_comm, sizeof(r->subject_comm) - 1));
 	take(l, &p, r->lineage, least(r->lineage_count, LEDGER_LINEAGE) * sizeof(r->lineage[0]));
-}
-
-/* Whatever is in the tail of a request that counts is not free. */
-static void tails_claim(struct ledger *l)
-{
-	struct ledger_entry e;
-	uint32_t count = ledger_map_count(&l->map, LEDGER_BLOCKS);
-
-	for (uint32_t i = 0; i < ledger_map_count(&l->map, LEDGER_REQUESTS); i++) {
-		entry_read(l, LEDGER_REQUESTS, i, &e, sizeof(e));
-		uint32_t block = e.state ? e.tail.first : LEDGER_NONE;
-
-		while (block < count && !l->tailed[block]) {
-			l->tailed[block] = true;
-			block = block_at(l, block)->next;
-		}
-	}
-}
-
-int tails_know(struct ledger *l)
-{
-	uint32_t count = ledger_map_count(&l->map, LEDGER_BLOCKS);
-	uint32_t before = l->pool[LEDGER_BLOCKS].count;
-	unsigned char *grown = count ? realloc(l->tailed, count) : NULL;
-
-	if (!count)
-		return 0;
-	if (!grown)
-		return -ENOMEM;
-	memset(grown + before, false, count - before);
-	l->tailed = grown;
-	if (before == 0)
-		tails_claim(l);
-	return 0;
 }

@@ -13,18 +13,7 @@
 
 struct ledger;
 struct ledger_request;
-
-struct ledger_block {
-	uint32_t next; /* LEDGER_NONE: the last */
-	uint8_t bytes[60];
-};
-
-struct ledger_tail {
-	uint32_t first; /* block; LEDGER_NONE: it is empty */
-	/* How long they are, in this order; then comes the lineage, of 4 bytes each,
-	 * and what a later version appends. */
-	uint8_t task_name, text, comm, subject_comm;
-};
+struct ledger_tail;
 
 /* Blocks of the longest. */
 #define LEDGER_TAIL_BLOCKS 9
@@ -35,8 +24,5 @@ bool tail_write(struct ledger *l, const struct ledger_request *r, struct ledger_
 void tail_read(const struct ledger *l, const struct ledger_tail *t, struct ledger_request *r);
 /* Of a request that is no more: gives its blocks back. */
 void tail_give(struct ledger *l, const struct ledger_tail *t);
-
-/* Of all blocks that have memory: whether they are in a tail. 0 or -ENOMEM. */
-int tails_know(struct ledger *l);
 
 #endif

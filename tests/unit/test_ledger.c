@@ -1,4 +1,4 @@
-/* links: daemon/ledger.o daemon/ledger_file.o daemon/ledger_map.o daemon/ledger_tail.o -lsystemd */
+/* links: daemon/ledger.o daemon/ledger_entries.o daemon/ledger_file.o daemon/ledger_map.o daemon/ledger_tail.o -lsystemd */
 /* What the daemon writes for its successor: kept through death at any moment, read
  * from versions before and after, and harmless whatever it contains. */
 #include <setjmp.h>
