@@ -8,8 +8,8 @@
 
 #include "kernel.h"
 #include "takeover.h"
+#include "tasks.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
@@ -86,47 +86,23 @@ static void park(int sig, siginfo_t *info, void *context)
 }
 
 /* Signal the thread unless that was done before. */
-static void tell(pid_t pid, pid_t tid)
+static void tell(pid_t tid, void *pid)
 {
 	uint8_t bit = 1 << tid % 8;
 
 	if (tid <= 0 || tid >= TID_MAX || (told_tids[tid / 8] & bit))
 		return;
 	told_tids[tid / 8] |= bit;
-	if (queue(pid, tid, MAGIC, freezes) == 0)
+	if (queue(*(pid_t *)pid, tid, MAGIC, freezes) == 0)
 		told++;
 }
 
-static pid_t tid_of(const char *name)
-{
-	pid_t tid = 0;
-
-	for (; *name >= '0' && *name <= '9'; name++)
-		tid = tid * 10 + (*name - '0');
-	return tid;
-}
-
 /* One pass over the other threads, each told if telling. Returns how many there are, or -errno. */
-static long pass(int dir, char *buf, size_t size, bool telling)
+static long pass(int list, char *buf, size_t size, bool telling)
 {
-	pid_t pid = syscall(SYS_getpid), self = syscall(SYS_gettid);
-	long n, others = 0;
+	pid_t pid = syscall(SYS_getpid);
 
-	kernel(SYS_lseek, dir, 0, SEEK_SET);
-	while ((n = kernel(SYS_getdents64, dir, buf, size)) > 0) {
-		for (long at = 0; at < n;) {
-			struct dirent64 *entry = (struct dirent64 *)(buf + at);
-			pid_t tid = tid_of(entry->d_name);
-
-			at += entry->d_reclen;
-			if (tid == 0 || tid == self)
-				continue;
-			others++;
-			if (telling)
-				tell(pid, tid);
-		}
-	}
-	return n < 0 ? n : others;
+	return tasks_others(list, buf, size, telling ? tell : NULL, &pid);
 }
 
 static void await_parked(int64_t until)
@@ -143,7 +119,7 @@ static void await_parked(int64_t until)
 
 /* Pass after pass, until one meets no thread that is new: those not parked yet may have started
  * others. */
-static void park_all(int dir, char *buf, size_t size)
+static void park_all(int list, char *buf, size_t size)
 {
 	int64_t until = kernel_now_ns() + PATIENCE;
 	uint32_t told_before;
@@ -155,29 +131,28 @@ static void park_all(int dir, char *buf, size_t size)
 	frozen = ++freezes;
 	do {
 		told_before = told;
-		pass(dir, buf, size, true);
+		pass(list, buf, size, true);
 		await_parked(until);
 	} while (told > told_before && kernel_now_ns() < until);
 }
 
 unsigned freeze_others(int sig, char *buf, size_t size)
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	int dir = kernel(SYS_openat, AT_FDCWD, "/proc/self/task", flags, 0);
+	int list = tasks_open();
 	long others;
 
-	if (dir < 0)
+	if (list < 0)
 		return 0;
 	/* Count first: a vfork child is alone, and the state here is its parent's, which may be in
 	 * a freeze. */
-	others = pass(dir, buf, size, false);
+	others = pass(list, buf, size, false);
 	if (others > 0) {
 		if (takeover_begin(&taken, sig) == 0)
-			park_all(dir, buf, size);
+			park_all(list, buf, size);
 		else
 			others = 0;
 	}
-	kernel(SYS_close, dir);
+	kernel(SYS_close, list);
 	return others > 0 ? others : 0;
 }
 

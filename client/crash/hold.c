@@ -10,14 +10,12 @@
 #include "decimal.h"
 #include "freeze.h"
 #include "kernel.h"
+#include "tasks.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
-
-#define TASKS "/proc/self/task"
 
 static char *put(char *at, const char *text)
 {
@@ -29,14 +27,12 @@ static char *put(char *at, const char *text)
 
 /* The descriptor that the thread reads, or -1. In its file stand the system call's number and its
  * arguments in hexadecimal, or "running". */
-static int read_by(const char *tid)
+static int read_by(pid_t tid)
 {
-	char path[sizeof(TASKS) + 32], line[64], number[DECIMAL_MAX];
+	char path[sizeof(TASKS_PATH) + 32], line[64], number[DECIMAL_MAX];
 	int fd = 0;
 
-	if (strlen(tid) >= DECIMAL_MAX)
-		return -1;
-	put(put(put(path, TASKS "/"), tid), "/syscall");
+	put(put(put(path, TASKS_PATH "/"), decimal(number, tid)), "/syscall");
 	int file = kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	long n = file < 0 ? file : kernel(SYS_read, file, line, sizeof(line) - 1);
 	if (file >= 0)
@@ -64,32 +60,26 @@ static bool is_own_terminal(int fd)
 	return fd >= 0 && kernel(SYS_ioctl, fd, TIOCGPGRP, &group) == 0;
 }
 
-static void hold_if_reader(const char *name, int gate, int sig)
-{
-	pid_t tid = 0;
+struct hold {
+	int gate, sig;
+};
 
-	for (const char *digit = name; *digit >= '0' && *digit <= '9'; digit++)
-		tid = tid * 10 + (*digit - '0');
-	if (tid > 0 && tid != syscall(SYS_gettid) && is_own_terminal(read_by(name)))
-		freeze_until(gate, sig, tid);
+static void hold_if_reader(pid_t tid, void *arg)
+{
+	const struct hold *h = arg;
+
+	if (is_own_terminal(read_by(tid)))
+		freeze_until(h->gate, h->sig, tid);
 }
 
 void hold_readers(int gate, int sig)
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	int dir = kernel(SYS_openat, AT_FDCWD, TASKS, flags, 0);
+	struct hold h = {gate, sig};
 	char buf[1024] __attribute__((aligned(16)));
-	long n;
+	int list = tasks_open();
 
-	if (dir < 0)
+	if (list < 0)
 		return;
-	while ((n = kernel(SYS_getdents64, dir, buf, sizeof(buf))) > 0) {
-		for (long at = 0; at < n;) {
-			struct dirent64 *entry = (struct dirent64 *)(buf + at);
-
-			at += entry->d_reclen;
-			hold_if_reader(entry->d_name, gate, sig);
-		}
-	}
-	kernel(SYS_close, dir);
+	tasks_others(list, buf, sizeof(buf), hold_if_reader, &h);
+	kernel(SYS_close, list);
 }

@@ -3,8 +3,8 @@
 #define CRASH_HOLD_H
 
 /*
- * Have each other thread that is in a read of its terminal stand still until the gate's other end is
- * closed; sig as for freeze_until(). Async-signal-safe.
+ * Have each other thread that is in a read of its terminal stand still until the gate's other end
+ * is closed; sig as for freeze_until(). Async-signal-safe.
  */
 void hold_readers(int gate, int sig);
 

@@ -17,7 +17,7 @@ BUILD = sys.argv[1] if len(sys.argv) > 1 else 'build'
 # All that runs after a crash, and at a breakpoint. The constructor and pthread_create() have files of their own.
 HANDLER = [os.path.join('client', name) for name in (
     'crash/crash crash/freeze crash/gate crash/hold crash/notice crash/rearm crash/solo crash/spawn crash/stack_dump '
-    'crash/takeover crash/tracer lib/breakpoint lib/guard').split()]
+    'crash/takeover crash/tasks crash/tracer lib/breakpoint lib/guard').split()]
 
 # In signal-safety(7).
 SAFE = {'memcpy', 'memset', 'strlen', 'strstr', 'strchr', 'strcmp', 'strncmp', 'sigaction', 'sigfillset'}
