@@ -52,10 +52,12 @@ for _ignored in (signal.SIGQUIT, signal.SIGHUP):
 PROMPT = r"\(gdb\) "
 BANNER = r"ttylock: (crash|debug): ([^\r\n]+) \(pid (\d+)\): ([^\r\n]*); (\w+) (?:more|else) waits?\r*\n"
 
-# Whoever has started us may ignore them (`nohup`, `&` in a script): all that we start would too.
-for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+# Whoever has started us may ignore some (`nohup`, `&` in a script) or block them: all that we start
+# would too. Python itself ignores two.
+for _signal in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
     if signal.getsignal(_signal) == signal.SIG_IGN:
         signal.signal(_signal, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 _tests = []
 
