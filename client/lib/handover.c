@@ -29,32 +29,6 @@ static void set_sane(int tty, const struct termios *was)
 	terminal_set_modes(tty, &sane);
 }
 
-static int note_stopped(pid_t pid, void *arg)
-{
-	struct handover *h = arg;
-	struct procfs_stat ps;
-
-	if (h->stopped_count < HANDOVER_STOPPED_MAX && procfs_stat(pid, &ps) == 0 &&
-	    ps.state == 'T')
-		h->stopped[h->stopped_count++] = pid;
-	return 0;
-}
-
-/* Who tried to read meanwhile has had its whole group stopped by SIGTTIN; some of
- * them may not have run since, to stop. */
-static int continue_if_new(pid_t pid, void *arg)
-{
-	const struct handover *h = arg;
-
-	if (!procfs_is_stopped(pid))
-		return 0;
-	for (size_t i = 0; i < h->stopped_count; i++)
-		if (h->stopped[i] == pid)
-			return 0;
-	kill(pid, SIGCONT);
-	return 0;
-}
-
 void handover_begin(struct handover *h, int tty, pid_t home)
 {
 	*h = (struct handover){.tty = tty, .home = home};
@@ -62,7 +36,7 @@ void handover_begin(struct handover *h, int tty, pid_t home)
 	if (h->job_control) {
 		h->previous = tcgetpgrp(tty);
 		if (h->previous > 0)
-			census_each_of_group(&h->census, h->previous, note_stopped, h);
+			stops_note(&h->stops, h->previous, &h->census);
 	}
 	h->has_termios = tcgetattr(tty, &h->termios) == 0;
 	if (h->has_termios)
@@ -137,9 +111,9 @@ static void lend(struct handover *h)
 	if (!h->job_control)
 		return;
 	return_foreground(h->tty, h->previous, h->home, &h->census);
-	readers_let_go(&h->readers);
+	bool disturbed = readers_let_go(&h->readers);
 	if (h->previous > 0)
-		census_each_of_group(&h->census, h->previous, continue_if_new, h);
+		stops_end(&h->stops, h->previous, &h->census, disturbed);
 }
 
 void handover_lend(struct handover *h)
@@ -230,7 +204,7 @@ void handover_repair(int tty, pid_t home, const uint8_t *saved, size_t len)
 		terminal_set_modes(tty, &s.termios);
 	for (size_t i = 0; i < READERS_MAX && s.stopped[i] > 0; i++)
 		kill(s.stopped[i], SIGCONT);
-	if (s.previous > 0)
-		census_each_of_group(&h.census, s.previous, continue_if_new, &h);
+	if (s.previous > 0 && !taken)
+		stops_end(&h.stops, s.previous, &h.census, true); /* the dead one's readers */
 	census_forget(&h.census);
 }

@@ -15,9 +15,9 @@
 
 #include "census.h"
 #include "readers.h"
+#include "stops.h"
 
-#define HANDOVER_STOPPED_MAX 64
-#define HANDOVER_SAVED_MAX   192
+#define HANDOVER_SAVED_MAX 192
 
 struct handover {
 	int tty;
@@ -29,8 +29,7 @@ struct handover {
 	struct termios termios;
 	struct readers readers;
 	struct census census; // until it is lent back
-	size_t stopped_count; /* of `previous`, stopped before we came */
-	pid_t stopped[HANDOVER_STOPPED_MAX];
+	struct stops stops;   /* of `previous` */
 };
 
 /* Takes note of how the terminal is, and makes its line settings fit for

@@ -106,6 +106,47 @@ bool procfs_is_stopped(pid_t pid)
 	return procfs_stat(pid, &ps) == 0 && ps.state == 'T';
 }
 
+int procfs_stops(pid_t pid, bool (*computes)(pid_t pid, pid_t thread, void *arg), void *arg)
+{
+	char path[64], name[64], buf[1024];
+	int r = procfs_is_stopped(pid);
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	DIR *dir = r ? NULL : opendir(path);
+	if (!dir)
+		return r;
+	for (struct dirent *d; r != 1 && (d = readdir(dir));) {
+		if (!isdigit((unsigned char)*d->d_name))
+			continue;
+		snprintf(name, sizeof(name), "task/%.20s/stat", d->d_name);
+		ssize_t n = read_file(pid, name, buf, sizeof(buf));
+		const char *rest = n > 0 ? strrchr(buf, ')') : NULL;
+		char state = '\0';
+		if (rest)
+			sscanf(rest + 1, " %c", &state);
+		if (state == 'T')
+			r = 1;
+		else if (state == 'R' && !computes(pid, atoi(d->d_name), arg))
+			r = -EAGAIN;
+	}
+	closedir(dir);
+	return r;
+}
+
+/* The 52nd field of stat, counted from the third. */
+#define EXIT_CODE (52 - 3)
+
+int procfs_stop_signal(pid_t pid)
+{
+	char buf[1024];
+	ssize_t n = read_file(pid, "stat", buf, sizeof(buf));
+	char *at = n > 0 ? strrchr(buf, ')') : NULL;
+
+	for (int i = 0; at && i <= EXIT_CODE; i++)
+		at = strchr(at + 1, ' ');
+	return at ? atoi(at) : 0;
+}
+
 bool procfs_ignores(pid_t pid, int sig)
 {
 	char buf[4096];

@@ -29,6 +29,13 @@ pid_t procfs_tracer(pid_t pid);
 /* Whether it is stopped, or will be as soon as it runs. */
 bool procfs_is_stopped(pid_t pid);
 
+/* The same, of each of its threads: 1; 0; -EAGAIN: not to be told, for one of them runs, and
+ * may have taken its stop without being in it. computes as for procfs_reads_terminal(). */
+int procfs_stops(pid_t pid, bool (*computes)(pid_t pid, pid_t thread, void *arg), void *arg);
+
+/* What has stopped it; 0: not to be told, or its parent has been told. */
+int procfs_stop_signal(pid_t pid);
+
 /* Whether it ignores the signal. */
 bool procfs_ignores(pid_t pid, int sig);
 

@@ -11,14 +11,9 @@
 #include "deadline.h"
 #include "input.h"
 #include "procfs.h"
+#include "runners.h"
 
 #define STOP_WAIT_MS 500
-/* Who was woken inside a read needs far less than this to be back in it. */
-#define RUN_CPU_NS  1000000
-#define RUN_WAIT_MS 50 /* where it is not known how long one has run */
-/* One may be kept from the processor by others for long. */
-#define STARVED_MS  2000
-#define RUNNERS_MAX 32
 /* Who is busy with something else when the foreground goes is back at its poll soon. */
 #define LOOKS 8
 /* How long a signal to somebody who is held may take. */
@@ -30,12 +25,7 @@ struct search {
 	pid_t spared;
 	bool polls_only;
 	bool unclear; /* of some it could not be told */
-	int64_t began;
-	size_t runner_count;
-	struct {
-		pid_t thread;
-		int64_t ran; /* when it was first seen to run */
-	} runners[RUNNERS_MAX];
+	struct runners runners;
 };
 
 /* Waits until the traced thread is in a ptrace stop. 0, or -1: it has ended,
@@ -76,22 +66,6 @@ static bool is_held(const struct readers *r, pid_t pid, pid_t thread)
 	return false;
 }
 
-/* It has run on its own account since the foreground is gone: if it was in a read, it
- * is not any more, and a new one stops by itself. */
-static bool computes(pid_t pid, pid_t thread, struct search *s)
-{
-	int64_t ran = procfs_ran(pid, thread);
-
-	for (size_t i = 0; ran >= 0 && i < s->runner_count; i++)
-		if (s->runners[i].thread == thread)
-			return ran - s->runners[i].ran >= RUN_CPU_NS;
-	if (ran < 0 || s->runner_count == RUNNERS_MAX)
-		return clock_ms() - s->began >= RUN_WAIT_MS;
-	s->runners[s->runner_count].thread = thread;
-	s->runners[s->runner_count++].ran = ran;
-	return false;
-}
-
 /* Who polls and is stopped is let go by whoever continues it. */
 static void hold(struct search *s, pid_t pid, pid_t thread, enum input input)
 {
@@ -102,6 +76,7 @@ static void hold(struct search *s, pid_t pid, pid_t thread, enum input input)
 		return;
 	if (input == INPUT_POLL)
 		r->looks = -1;
+	r->disturbed = true;
 	if (r->held_count < READERS_MAX && hold_thread(thread) == 0)
 		r->held[r->held_count++] = thread;
 	else if (input == INPUT_READ && r->stopped_count < READERS_MAX && kill(pid, SIGSTOP) == 0)
@@ -112,8 +87,10 @@ static void look_at(pid_t pid, pid_t thread, enum input input, void *arg)
 {
 	struct search *s = arg;
 
+	/* Who has run on its own account since the foreground is gone is in no read any
+	 * more, if it was; and a new one stops by itself. */
 	if (input == INPUT_RUNS)
-		s->unclear |= !computes(pid, thread, s);
+		s->unclear |= !runners_computes(pid, thread, &s->runners);
 	else if (input != INPUT_NONE && s->readers)
 		hold(s, pid, thread, input);
 	else
@@ -132,9 +109,10 @@ static int look_at_process(pid_t pid, void *arg)
 /* Looks again at those who run, for they may be in a read all the same. */
 void readers_hold(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct census *c)
 {
-	struct search s = {.readers = r, .tty = tty, .spared = spared, .began = clock_ms()};
-	int64_t deadline = deadline_in(STARVED_MS);
+	struct search s = {.readers = r, .tty = tty, .spared = spared};
+	int64_t deadline = deadline_in(RUNNERS_MS);
 
+	runners_init(&s.runners);
 	*r = (struct readers){0};
 	if (pgrp <= 0)
 		return;
@@ -149,9 +127,10 @@ void readers_hold(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct c
 
 void readers_await_none(pid_t pid, int tty)
 {
-	struct search s = {.tty = tty, .began = clock_ms()};
-	int64_t deadline = deadline_in(STARVED_MS);
+	struct search s = {.tty = tty};
+	int64_t deadline = deadline_in(RUNNERS_MS);
 
+	runners_init(&s.runners);
 	do {
 		if (s.unclear)
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -190,11 +169,14 @@ void readers_check(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct 
 	census_each_of_group(c, pgrp, look_at_process, &s);
 }
 
-void readers_let_go(struct readers *r)
+bool readers_let_go(struct readers *r)
 {
+	bool disturbed = r->disturbed;
+
 	for (size_t i = 0; i < r->held_count; i++)
 		let_go(r->held[i]);
 	for (size_t i = 0; i < r->stopped_count; i++)
 		kill(r->stopped[i], SIGCONT);
 	*r = (struct readers){0};
+	return disturbed;
 }

@@ -26,6 +26,7 @@ struct readers {
 	int looks;		    /* for who polls, still to be taken; -1: until the end */
 	pid_t held[READERS_MAX];    /* threads that we trace */
 	pid_t stopped[READERS_MAX]; /* processes that we have stopped */
+	bool disturbed;		    /* some were held, be it that they are not any more */
 };
 
 /* Holds the readers of the terminal in the process group, except those of the process
@@ -43,6 +44,8 @@ void readers_check(struct readers *r, int tty, pid_t pgrp, pid_t spared, struct 
  * more than seconds: it has them stand still by itself. */
 void readers_await_none(pid_t pid, int tty);
 
-void readers_let_go(struct readers *r);
+/* Whether some have been held: they are on their way back into their read, or into a
+ * stop that came meanwhile. */
+bool readers_let_go(struct readers *r);
 
 #endif

@@ -1,5 +1,5 @@
 /* clang-format off */
-/* links: client/lib/handover.o client/lib/census.o client/lib/readers.o client/lib/input.o client/lib/procfs.o client/lib/foreground.o client/lib/terminal.o -lutil */
+/* links: client/lib/handover.o client/lib/census.o client/lib/readers.o client/lib/input.o client/lib/runners.o client/lib/stops.o client/lib/procfs.o client/lib/foreground.o client/lib/terminal.o -lutil */
 /* clang-format on */
 /* A holder that died leaves the terminal to the next one, who mends it. */
 #include <fcntl.h>
