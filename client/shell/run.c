@@ -44,10 +44,8 @@ struct run {
 
 /* Leaves the loop when the command has ended and nobody below is at the
  * terminal or waits for it: the shell above must not have it before. */
-static void end_if_idle(void *arg)
+static void end_if_idle(struct run *run)
 {
-	struct run *run = arg;
-
 	if (run->root.pid || run->dumper)
 		return;
 	/* The next daemon is to be heard before: who has died meanwhile, and left the
@@ -63,6 +61,14 @@ static void end_if_idle(void *arg)
 	tree_root_take_back_foreground(&run->root);
 	upkeep_put_back_modes(&run->upkeep);
 	event_base_loopbreak(run->base);
+}
+
+static void on_news(void *arg)
+{
+	struct run *run = arg;
+
+	tree_root_look_now(&run->root);
+	end_if_idle(run);
 }
 
 /* --- the tree's environment ----------------------------------------------- */
@@ -94,7 +100,7 @@ static void prepare_crash_handling(struct run *run)
 		return;
 	}
 	set_environment(run);
-	upkeep_watch(&run->upkeep, run->base, end_if_idle, run);
+	upkeep_watch(&run->upkeep, run->base, on_news, run);
 }
 
 /* --- stack dumps ---------------------------------------------------------- */
@@ -198,6 +204,7 @@ static int run_tree(struct run *run)
 		event_free(run->on_agent);
 	}
 	event_free(run->on_signal);
+	tree_root_deinit(&run->root);
 	upkeep_close(&run->upkeep);
 	return status;
 }

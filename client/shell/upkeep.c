@@ -5,7 +5,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "../lib/foreground.h"
 #include "../lib/handover.h"
+#include "../lib/procfs.h"
 #include "../lib/terminal.h"
 
 #define ANSWER_MS 2000
@@ -73,22 +75,60 @@ int upkeep_at_terminal(const struct upkeep *u)
 	return r < 0 ? r : ttylock_list(u->lock, ANSWER_MS, is_at_terminal, &h);
 }
 
+struct topmost {
+	struct holders holders;
+	pid_t pid;
+};
+
+static int note_topmost(const struct ttylock_entry *entry, void *arg)
+{
+	struct topmost *t = arg;
+
+	if (entry->position || strcmp(entry->terminal, t->holders.terminal) != 0)
+		return 0;
+	t->pid = entry->pid;
+	return -1; /* the first that is listed */
+}
+
+pid_t upkeep_holder(const struct upkeep *u)
+{
+	struct topmost t = {.holders.upkeep = u};
+
+	if (u->lock && terminal_path(u->tty, t.holders.terminal, sizeof(t.holders.terminal)) == 0)
+		ttylock_list(u->lock, ANSWER_MS, note_topmost, &t);
+	return t.pid;
+}
+
 /* --- what is left behind -------------------------------------------------- */
 
-/* A holder died and nobody may follow who would mend what it left behind. */
-static void mend_terminal(struct upkeep *u)
+static int is_anybody(pid_t pid, void *arg)
+{
+	(void)pid, (void)arg;
+	return 1;
+}
+
+bool upkeep_is_deserted(const struct upkeep *u)
+{
+	pid_t group = u->tty >= 0 ? tcgetpgrp(u->tty) : -1;
+
+	return group > 0 && procfs_each_of_group(group, is_anybody, NULL) == 0;
+}
+
+void upkeep_settle(struct upkeep *u, pid_t group)
 {
 	struct ttylock_wish wish = {.text = "mending the terminal", .nonblock = true};
 	ttylock_LockStatus granted;
 	uint64_t id;
 
 	u->holder_died = false;
-	if (ttylock_acquire(u->lock, &wish, ANSWER_MS, &id) < 0)
+	if (!u->lock || ttylock_acquire(u->lock, &wish, ANSWER_MS, &id) < 0)
 		return; /* the next holder does it */
 	if (lock_last(u->lock, id, &granted) == 0 && granted.dirty) {
 		handover_repair(u->tty, getpgrp(), granted.saved.bytes, granted.saved.size);
 		lock_save(u->lock, id, granted.saved.bytes, 0);
 	}
+	if (group && upkeep_is_deserted(u))
+		foreground_set(u->tty, group);
 	ttylock_release(u->lock, id);
 }
 
@@ -120,7 +160,7 @@ static void on_lock(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	if (what & EV_TIMEOUT) /* from on_event: not inside a dispatch */
-		mend_terminal(u);
+		upkeep_settle(u, 0);
 	if (ttylock_dispatch(u->lock, 0) == -ECONNRESET) {
 		event_free(u->on_lock);
 		u->on_lock = NULL;
@@ -152,7 +192,7 @@ void upkeep_watch(struct upkeep *u, struct event_base *base, void (*heard)(void 
 void upkeep_catch_up(struct upkeep *u)
 {
 	if (u->lock && ttylock_dispatch(u->lock, 0) >= 0 && u->holder_died)
-		mend_terminal(u);
+		upkeep_settle(u, 0);
 }
 
 /* As a shell does for a job that a signal has ended, which it does not learn of us. */

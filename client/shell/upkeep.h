@@ -43,6 +43,17 @@ bool upkeep_is_cut_off(const struct upkeep *u);
 int upkeep_of_tree(const struct upkeep *u);
 int upkeep_at_terminal(const struct upkeep *u);
 
+/* Who has the terminal now, on top of all others that hold it; 0: nobody. */
+pid_t upkeep_holder(const struct upkeep *u);
+
+/* Whether the group in front has ended, and has not given the foreground back. */
+bool upkeep_is_deserted(const struct upkeep *u);
+
+/* Unless it is somebody's turn: puts right what a holder that died has left behind, for
+ * which nobody may follow who would; then gives the group the foreground if it is
+ * deserted. 0: no group. */
+void upkeep_settle(struct upkeep *u, pid_t group);
+
 /* At the end: takes in the news that is there, and mends what they tell of. */
 void upkeep_catch_up(struct upkeep *u);
 

@@ -264,4 +264,40 @@ def a_reader_beside_the_one_that_was_killed_reads_on(stage):
     assert is_alive(root.pid) and proc_stat(root.pid)[0] != "T"
 
 
+def check_stopped_waiter(stage, *argv):
+    """Its whole group is stopped for the reader's sake, with what a killed one has left in
+    front; and the waiter is who ends that."""
+    root = Puppet(stage, argv=argv)
+    reader, a, b = root.fork(), root.fork(), root.fork()
+    reader.begin("read")
+    until_reading(reader)
+    take(a)
+    left = a.fork()
+    assert os.getpgid(left.pid) == root.terminal.foreground()
+    assert b.ask("open", 0) == "0"
+    b.begin_acquire()
+    stage.until_waiting(1)
+    os.kill(a.pid, signal.SIGKILL)
+    held = b.answer()
+    assert b.ask("take", 0, held) == "0"
+    until(lambda: not is_alive(left.pid), "the end of what was left")
+    b.begin("read")
+    until_reading(b)
+    root.terminal.sendline("for the prompt")
+    assert b.answer() == "for the prompt"
+    b.ask("release", 0, held)
+    root.terminal.sendline("for the reader")
+    assert reader.answer() == "for the reader"
+
+
+@test
+def a_waiter_that_was_stopped_gets_its_turn_from_one_that_was_killed(stage):
+    check_stopped_waiter(stage, TTYLOCK, "run", "--")
+
+
+@test
+def the_same_under_a_shell(stage):
+    check_stopped_waiter(stage, "/bin/bash", "-mc", f'{TTYLOCK} run -- "$@"; exit', "-")
+
+
 main()

@@ -349,6 +349,44 @@ def who_takes_the_foreground_without_a_turn_does_not_keep_it(stage):
     assert t.finish() == 0
 
 
+LEAVE = """
+import os, signal, sys
+if os.fork() == 0:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, os.getpgrp())
+    os._exit(0)
+os.wait()
+print("left", flush=True)
+print("got", sys.stdin.readline())
+"""
+
+
+@test
+def what_had_the_foreground_ends_without_giving_it_back(stage):
+    """With no shell above, that is for us to do; nobody holds the terminal."""
+    t = stage.run("/usr/bin/python3", stage.write("leave.py", LEAVE))
+    t.expect("left\r\n")
+    t.sendline("hello")
+    t.expect("got hello\r\n")
+    assert t.finish() == 0
+
+
+@test
+def the_same_under_a_shell(stage):
+    """Which sees the job stopped, as it would without us."""
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- /usr/bin/python3 {stage.write('leave.py', LEAVE)}")
+    t.expect("left\r\n")
+    t.expect(AT_SHELL)
+    t.sendline("fg")
+    until(lambda: t.foreground() != t.pid, "the job in front")
+    t.sendline("hello")
+    t.expect("got hello\r\n")
+    t.expect(AT_SHELL)
+    assert t.match[1] == "0"
+
+
 @test
 def a_crash_in_the_background_waits_for_fg(stage):
     t = shell(stage)
