@@ -328,6 +328,27 @@ class Stage:
         t = self.spawn(*argv, **kwargs)
         assert t.finish() == status, (t.exitstatus, t.signalstatus)
 
+    def processes(self):
+        """How each of this test's processes is now: its state, what it waits in, its signals."""
+        lines = []
+        for pid in sorted(self._members()):
+            try:
+                with open(f"/proc/{pid}/comm") as f:
+                    line = f"{pid} {f.read().strip()}: "
+                state, parent, group, session, _, front = proc_stat(pid)[:6]
+                line += f"{state} parent {parent} group {group} session {session} front {front}"
+                with open(f"/proc/{pid}/status") as f:
+                    line += "".join(
+                        f" {m[0]} {m[1].lstrip('0') or 0}" for m in re.findall(
+                            r"^(TracerPid|SigPnd|ShdPnd):\s*(\w+)", f.read(), re.M))
+                for name in ("wchan", "syscall"):
+                    with open(f"/proc/{pid}/{name}") as f:
+                        line += f" {name} {' '.join(f.read().split()[:2])}"
+            except (OSError, TypeError):
+                continue  # it has ended
+            lines.append(line)
+        return "\n".join(lines)
+
     def named(self, comm):
         """The pids of this test's live processes of that name."""
         found = []
@@ -390,6 +411,7 @@ def _run_one(function, name, interrupts, limit):
         raise
     except BaseException:  # noqa: B902 - a test may fail by anything
         text = traceback.format_exc()
+        text += "\n--- processes ---\n" + stage.processes()
         for t in stage.terminals:
             text += "\n--- transcript ---\n" + t.shown[-3000:]
         log = stage.path("ttylock/ttylockd.log")
