@@ -79,7 +79,7 @@ void stops_end(const struct stops *s, pid_t pgrp, struct census *c, bool disturb
 		census_forget(c);
 	for (int found = l.found; !l.last && (l.found || (l.unclear && (found || disturbed)));
 	     found += l.found) {
-		l.last = found == FOUND_MAX || deadline_left(deadline) == 0;
+		l.last = found >= FOUND_MAX || deadline_left(deadline) == 0;
 		l.found = l.unclear = false;
 		nanosleep(&pause, NULL);
 		if (pause.tv_nsec < PAUSE_NS_MAX)
