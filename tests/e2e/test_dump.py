@@ -267,7 +267,9 @@ def sigusr1_to_run_dumps_the_tree_to_the_terminal_and_a_file(stage):
     os.kill(t.pid, signal.SIGUSR1)
     shown = report_shown(t)
     assert f"of the tree of pid {t.pid}" in shown and "21 processes" in shown, shown[:200]
-    assert shown.count("(grove), ") == 84
+    # Who could not be stopped in time, on a machine that is very busy, has a line that says so.
+    late = len(re.findall(r"grove \(pid \d+\): no answer in time", shown))
+    assert late < 21 and shown.count("(grove), ") == 84 - 4 * late
     assert shown == report_file(stage, t.pid)
     release(t)
 
