@@ -32,7 +32,7 @@ $(BUILD)/tests/schedule/harness.o: \
 # The harness, and all that actors need who use the real library: a test of that
 # names this one.
 $(BUILD)/tests/schedule/theatre.o: $(BUILD)/tests/schedule/harness.o \
-	$(patsubst %,$(BUILD)/tests/schedule/%.o,stage turn) $(lib_o) $(crash_o) $(proto_o)
+	$(patsubst %,$(BUILD)/tests/schedule/%.o,stage turn) $(BUILD)/tests/outside.o $(lib_o) $(crash_o) $(proto_o)
 	$(CC) -r -nostdlib -o $@ $^
 $(BUILD)/tests/schedule/stage.o: CPPFLAGS += -DBUILD_DIR='"$(BUILD)"'
 
@@ -87,14 +87,14 @@ $(BUILD)/injected/%.o: %.c | $(BUILD)/gen/ttylock.pb.h
 	$(CC) $(CPPFLAGS) $(cflags) -O0 -MMD -MP -c -o $@ $<
 $(BUILD)/injected/daemon/main.o: override CFLAGS += -Dmain=daemon_main -Wno-missing-prototypes
 inject_daemon_o := $(patsubst %,$(BUILD)/tests/inject/%.o,inject_daemon scenes scenes_play stage \
-	past manager twist sweep inject player) $(BUILD)/inject/calls.o
+	past manager twist sweep inject player) $(BUILD)/tests/outside.o $(BUILD)/inject/calls.o
 $(BUILD)/injected/ttylockd: $(inject_daemon_o) $(DAEMON:%=$(BUILD)/injected/daemon/%.o) $(proto_o)
 	$(CC) -pie $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
 # Beside the daemon and the command, where the library looks for them.
 $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash acts_world): CPPFLAGS += -Iclient/include
 $(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash acts_world debugger inject tally) \
-		$(BUILD)/inject/calls.o $(lib_o) $(crash_o) $(proto_o) | $(BUILD)/ttylockd $(BUILD)/ttylock
+		$(BUILD)/tests/outside.o $(BUILD)/inject/calls.o $(lib_o) $(crash_o) $(proto_o) | $(BUILD)/ttylockd $(BUILD)/ttylock
 	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
 # INJECT_CALLS: in so many of its calls each place of the daemon's fails, in each scene.

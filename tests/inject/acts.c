@@ -1,6 +1,5 @@
 #include "acts_inside.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -12,6 +11,8 @@
 #include <sys/wait.h>
 #include <ttylock.h>
 #include <unistd.h>
+
+#include "../outside.h"
 
 struct acts_report *acts_report;
 const struct acts_stage *stage;
@@ -383,31 +384,19 @@ static const struct act acts[] = {
 
 /* --- one of them -------------------------------------------------------------- */
 
-static int descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
-
 /* What is owed to the daemon is told it at the next call with any handle. */
 static void settle(int before)
 {
 	struct ttylock *t;
 	int entries = 0;
 
-	for (int i = 0; i < 100 && descriptors() != before; i++) {
+	for (int i = 0; i < 100 && outside_descriptors(getpid()) != before; i++) {
 		if (ttylock_open(&t, stage->tty, 0) < 0)
 			continue;
 		ttylock_list(t, SECOND, count, &entries);
 		ttylock_close(t);
 	}
-	if (descriptors() != before)
+	if (outside_descriptors(getpid()) != before)
 		acts_fault("descriptors leak");
 }
 
@@ -429,7 +418,7 @@ int acts_play(const char *name, const struct acts_stage *where)
 	stage = where;
 	if (!act)
 		return 0;
-	int before = descriptors();
+	int before = outside_descriptors(getpid());
 	size_t heap = mallinfo2().uordblks;
 	act->play();
 	if (!act->leaves)

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../outside.h"
 #include "inject.h"
 #include "scenes.h"
 #include "stage.h"
@@ -49,10 +50,10 @@ static const char *afterwards(void)
 /* Of one who has had the time to close what it was asked to. */
 static int descriptors_settled(pid_t daemon)
 {
-	int least = stage_descriptors(daemon);
+	int least = outside_descriptors(daemon);
 
 	for (int i = 0; i < SETTLED_MS; i++) {
-		int n = stage_descriptors(daemon);
+		int n = outside_descriptors(daemon);
 
 		least = n < least ? n : least;
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -63,13 +64,13 @@ static int descriptors_settled(pid_t daemon)
 static const char *settles(pid_t daemon)
 {
 	for (int i = 0; i < 1000; i++) {
-		int n = stage_descriptors(daemon);
+		int n = outside_descriptors(daemon);
 
 		if (descriptors == 0 || n <= descriptors)
 			return NULL;
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
-	printf("# %d descriptors, idle it has %d\n", stage_descriptors(daemon), descriptors);
+	printf("# %d descriptors, idle it has %d\n", outside_descriptors(daemon), descriptors);
 	return "descriptors leak";
 }
 
@@ -87,7 +88,7 @@ static bool loop_fails(void)
 static bool goes_out(pid_t daemon)
 {
 	for (int i = 0; i < PLAYER_DEADLINE_MS / 2; i++) {
-		if (stage_is_over(daemon, 2))
+		if (outside_is_over(daemon, 2))
 			return true;
 		twist_skip(1000);
 	}
@@ -99,7 +100,7 @@ static const char *act(const struct scene *s, pid_t daemon, bool base)
 	struct players all;
 
 	if (loop_fails())
-		return stage_is_over(daemon, PLAYER_DEADLINE_MS) ? NULL : "it goes on";
+		return outside_is_over(daemon, PLAYER_DEADLINE_MS) ? NULL : "it goes on";
 	players_begin(&all);
 	if (s->play)
 		s->play(&all, daemon);
@@ -111,7 +112,7 @@ static const char *act(const struct scene *s, pid_t daemon, bool base)
 	if (base)
 		descriptors = descriptors_settled(daemon);
 	fault = fault ? fault : settles(daemon);
-	return fault ? fault : stage_is_over(daemon, 0) ? "it has ended" : NULL;
+	return fault ? fault : outside_is_over(daemon, 0) ? "it has ended" : NULL;
 }
 
 /* Once it has served, or ended before. */

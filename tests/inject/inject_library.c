@@ -27,6 +27,7 @@
 #include <ttylock.h>
 #include <unistd.h>
 
+#include "../outside.h"
 #include "acts.h"
 #include "debugger.h"
 #include "inject.h"
@@ -45,16 +46,6 @@ static struct termios modes;
 static pid_t daemon_pid, rival_pid;
 static int rival_orders;
 static size_t heap;
-
-static bool is_over(pid_t pid, int ms)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	bool over = poll(&p, 1, ms) == 1;
-
-	close(fd);
-	return over;
-}
 
 static void end(pid_t *pid)
 {
@@ -138,7 +129,7 @@ static bool end_orphan(pid_t pid)
 
 static bool await_orphan(pid_t pid)
 {
-	bool over = is_over(pid, HELPER_MS);
+	bool over = outside_is_over(pid, HELPER_MS);
 
 	if (over)
 		waitpid(pid, NULL, 0);
@@ -242,7 +233,7 @@ static const char *rival_end(void)
 	if (rival_pid <= 0)
 		return NULL;
 	close(rival_orders);
-	bool over = is_over(rival_pid, 5000);
+	bool over = outside_is_over(rival_pid, 5000);
 	if (!over)
 		kill(rival_pid, SIGKILL);
 	waitpid(rival_pid, &status, 0);
@@ -296,7 +287,7 @@ static const char *watch(pid_t pid, int world)
 		if (write(world, "k", 1) != 1)
 			break;
 	}
-	return !is_over(pid, DEADLINE_MS) ? "it hangs" : fault;
+	return !outside_is_over(pid, DEADLINE_MS) ? "it hangs" : fault;
 }
 
 static const char *terminal_is_as_before(void)
@@ -358,7 +349,7 @@ static const char *play(void)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
 	memset(acts_report, 0, sizeof(*acts_report));
-	if (daemon_pid <= 0 || is_over(daemon_pid, 0)) {
+	if (daemon_pid <= 0 || outside_is_over(daemon_pid, 0)) {
 		end(&daemon_pid);
 		daemon_start();
 	}
@@ -383,7 +374,7 @@ static const char *play(void)
 	fault = fault ? fault : helpers;
 	end_orphans();
 	const char *others[] = {verdict_of(status), rival_end(), terminal_is_as_before(),
-	    is_over(daemon_pid, 0) ? "the daemon is gone" : rival_start(), rival_end()};
+	    outside_is_over(daemon_pid, 0) ? "the daemon is gone" : rival_start(), rival_end()};
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		fault = fault ? fault : others[i];
 	show_errors();

@@ -1,6 +1,5 @@
 #include "stage.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
@@ -13,11 +12,11 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "inject.h"
+#include "../outside.h"
 
 int daemon_main(int argc, char **argv);
 /* So that the sanitizers' runtime finds them. */
@@ -26,7 +25,7 @@ EXPORTED const char *__asan_default_options(void);
 EXPORTED const char *__ubsan_default_options(void);
 
 /* No end of the daemon's own. */
-#define BAD_END "exitcode=99"
+#define BAD_END	       "exitcode=99"
 #define ENDS_WITHIN_MS 100
 
 const char *__asan_default_options(void)
@@ -103,16 +102,6 @@ pid_t stage_daemon(const struct scene *s, bool armed, int *ready)
 	return pid;
 }
 
-bool stage_is_over(pid_t pid, int ms)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	bool over = poll(&p, 1, ms) == 1;
-
-	close(fd);
-	return over;
-}
-
 bool stage_serves(const struct scene *s, pid_t daemon, int ready)
 {
 	struct pollfd p = {.fd = ready, .events = POLLIN};
@@ -122,7 +111,7 @@ bool stage_serves(const struct scene *s, pid_t daemon, int ready)
 	if (poll(&p, 1, PLAYER_DEADLINE_MS) == 1 && read(ready, &byte, 1) == 1)
 		return byte == 'R';
 	/* It ends, most probably. */
-	while (!stage_is_over(daemon, ENDS_WITHIN_MS)) {
+	while (!outside_is_over(daemon, ENDS_WITHIN_MS)) {
 		if (s->end == STAGE_YIELDS)
 			continue;
 		/* One that listens may end yet before it answers. */
@@ -137,27 +126,13 @@ bool stage_serves(const struct scene *s, pid_t daemon, int ready)
 	return false;
 }
 
-int stage_descriptors(pid_t daemon)
-{
-	char path[32];
-	int n = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)daemon);
-	DIR *d = opendir(path);
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
-
 const char *stage_daemon_end(pid_t daemon, bool tell)
 {
 	int status;
 
 	if (tell)
 		kill(daemon, SIGTERM);
-	bool over = stage_is_over(daemon, PLAYER_DEADLINE_MS);
+	bool over = outside_is_over(daemon, PLAYER_DEADLINE_MS);
 	if (!over)
 		kill(daemon, SIGKILL);
 	waitpid(daemon, &status, 0);

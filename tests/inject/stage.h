@@ -50,8 +50,6 @@ const char *stage_beside(const char *name);
 pid_t stage_daemon(const struct scene *s, bool armed, int *ready);
 /* Whether it serves; it may also have been unable to say so. */
 bool stage_serves(const struct scene *s, pid_t daemon, int ready);
-bool stage_is_over(pid_t pid, int ms);
-int stage_descriptors(pid_t daemon);
 /* Tells it to end if it serves, and waits. NULL: in good order. */
 const char *stage_daemon_end(pid_t daemon, bool tell);
 

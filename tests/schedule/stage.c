@@ -1,6 +1,5 @@
 #include "stage.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
@@ -17,6 +16,7 @@
 #include "../../client/lib/deadline.h"
 #include "../../client/lib/greet.h"
 #include "../../client/lib/lock.h"
+#include "../outside.h"
 #include "ttylock.h"
 
 #define PATIENCE_MS 20000
@@ -205,26 +205,12 @@ bool stage_force(void)
 
 /* --- before and after ------------------------------------------------------ */
 
-static int descriptors(pid_t pid)
-{
-	char path[32];
-	int n = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	DIR *d = opendir(path);
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
-
 /* The daemon sees the ends of others a moment later. */
 static bool daemon_has_closed(void)
 {
 	int64_t deadline = deadline_in(PATIENCE_MS);
 
-	while (descriptors(daemon_pid) != daemon_descriptors)
+	while (outside_descriptors(daemon_pid) != daemon_descriptors)
 		if (deadline_left(deadline) == 0 || sched_yield() < 0)
 			return false;
 	return true;
@@ -257,16 +243,16 @@ bool stage_enter(void *context)
 	(void)context;
 	/* Nobody reads what is said there. */
 	tcflush(slave, TCOFLUSH);
-	own_descriptors = descriptors(getpid());
+	own_descriptors = outside_descriptors(getpid());
 	if (daemon_pid > 0 && daemon_descriptors == 0)
-		daemon_descriptors = descriptors(daemon_pid);
+		daemon_descriptors = outside_descriptors(daemon_pid);
 	return true;
 }
 
 bool stage_is_left(void *context)
 {
 	(void)context;
-	return complain(descriptors(getpid()) == own_descriptors, "a descriptor is left");
+	return complain(outside_descriptors(getpid()) == own_descriptors, "a descriptor is left");
 }
 
 bool stage_is_clear(void *context)
