@@ -13,12 +13,14 @@
 
 enum {
 	INJECT_NONE = -999999, /* what no function returns */
-	INJECT_CALLS = 20000,
+	INJECT_ANY = -1,       /* a name that is not known */
+	INJECT_PLACES = 1024,
 	INJECT_ORDERS = 3, /* each where only the failures before it lead to */
 };
 
 struct inject_order {
-	/* The kth call (from 1; 0: none) from the place fails with the which-th of its codes. */
+	/* The kth call (from 1; 0: none) from the place fails with the which-th of its codes.
+	 * name: of what is called there, for two may be left by a jump. */
 	const void *site;
 	uint32_t kth, which;
 	int name;
@@ -31,12 +33,16 @@ struct inject_order {
 
 struct inject {
 	struct inject_order order[INJECT_ORDERS];
-	uint32_t calls; /* what was called from where */
-	struct {
-		int name;
+	uint32_t calls; /* that count, of all places */
+	/* In the order in which they were come to first. */
+	uint32_t place_count;
+	struct inject_place {
 		const void *site;
-		bool is_safe; /* it cannot fail */
-	} called[INJECT_CALLS];
+		int name;
+		uint32_t calls; /* 0: none after all */
+		bool can_fail;
+	} place[INJECT_PLACES];
+	uint32_t slot[2 * INJECT_PLACES]; /* by a hash: which place, from 1; 0: free */
 };
 
 extern struct inject *inject;
@@ -54,6 +60,10 @@ void inject_disarm(void);
 bool inject_is_ordered(void);
 bool inject_is_done(void);
 const struct inject_order *inject_failed(const char *name);
+/* Whether one of this name counted. */
+bool inject_was_called(const char *name);
+/* Before each call that counts; NULL. */
+extern void (*inject_before)(const char *name);
 
 int inject_call(int name, const void *site, const int *codes, uint32_t count);
 

@@ -38,14 +38,6 @@ static void behind_busy(void)
 	unlink(stage.socket);
 }
 
-static bool naps(void)
-{
-	for (uint32_t n = 0; n < inject->calls && n < INJECT_CALLS; n++)
-		if (strcmp(inject_names[inject->called[n].name], "nanosleep") == 0)
-			return true;
-	return false;
-}
-
 /* Another daemon is on its way out, and done once we wait for that. */
 static void lock_a_while(void *arg)
 {
@@ -54,7 +46,7 @@ static void lock_a_while(void *arg)
 	(void)arg;
 	if (flock(fd, LOCK_EX) < 0 || fork() != 0)
 		return;
-	for (int i = 0; i < 100 && !naps(); i++)
+	for (int i = 0; i < 100 && !inject_was_called("nanosleep"); i++)
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	_exit(0);
 }

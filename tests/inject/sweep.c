@@ -34,11 +34,11 @@ static struct place *place_get(int name, const void *site)
 	return &places[place_count++];
 }
 
-static struct place *place_of_call(uint32_t n)
+static struct place *place_in_run(uint32_t n)
 {
-	struct place *p = place_get(inject->called[n].name, inject->called[n].site);
+	struct place *p = place_get(inject->place[n].name, inject->place[n].site);
 
-	if (inject->called[n].is_safe)
+	if (!inject->place[n].can_fail)
 		p->tried = p->codes = 1;
 	return p;
 }
@@ -46,11 +46,6 @@ static struct place *place_of_call(uint32_t n)
 static bool is_done(const struct place *p)
 {
 	return p->codes && p->tried == (1u << p->codes) - 1;
-}
-
-static uint32_t calls_made(void)
-{
-	return inject->calls < INJECT_CALLS ? inject->calls : INJECT_CALLS;
 }
 
 static long offset_of(const void *site)
@@ -97,16 +92,12 @@ static int news(const struct sweep *w, int scene, const struct place *failed, st
 {
 	int count = 0;
 
-	for (uint32_t n = 0; n < calls_made(); n++) {
-		struct place *p = place_of_call(n);
+	for (uint32_t n = 0; n < inject->place_count; n++) {
+		struct place *p = place_in_run(n);
 		bool *once = &followed[failed - places][p - places];
 
-		if (p->of_scene == scene || p == failed || inject->called[n].is_safe ||
-		    (w->calls ? *once : is_done(p)))
-			continue;
-		for (int i = 0; i < count && p; i++)
-			p = out[i] == p ? NULL : p;
-		if (!p)
+		if (!inject->place[n].calls || p->of_scene == scene || p == failed ||
+		    !inject->place[n].can_fail || (w->calls ? *once : is_done(p)))
 			continue;
 		*once = true;
 		out[count++] = p;
@@ -154,24 +145,18 @@ static bool is_chosen(
 	return all <= most || (call - 1) * most / all != call * most / all;
 }
 
-/* What the scene calls with nothing failing, a place's calls together. */
+/* What the scene calls with nothing failing. */
 static int base_places(const struct sweep *w, int scene, struct place **out, uint32_t *calls)
 {
 	int count = 0;
 
 	play(w, scene, NULL, 0);
-	for (uint32_t n = 0; n < calls_made(); n++) {
-		struct place *p = place_of_call(n);
-		int i = 0;
-
-		while (i < count && out[i] != p)
-			i++;
-		if (i == count) {
-			calls[count] = 0;
-			out[count++] = p;
-		}
-		calls[i]++;
-		p->of_scene = scene;
+	for (uint32_t n = 0; n < inject->place_count; n++) {
+		if (!inject->place[n].calls)
+			continue;
+		out[count] = place_in_run(n);
+		out[count]->of_scene = scene;
+		calls[count++] = inject->place[n].calls;
 	}
 	return count;
 }
@@ -220,8 +205,18 @@ int sweep_run(const struct sweep *w)
 	return wrong;
 }
 
+static int name_of(const void *site)
+{
+	for (int i = 0; i < place_count; i++)
+		if (places[i].site == site)
+			return places[i].name;
+	return INJECT_ANY;
+}
+
 int sweep_again(const struct sweep *w, int argc, char **argv)
 {
+	static struct place *base[PLACES_MAX];
+	static uint32_t calls[PLACES_MAX];
 	struct inject_order orders[INJECT_ORDERS] = {0};
 	int count = 0, scene = 0;
 
@@ -229,6 +224,7 @@ int sweep_again(const struct sweep *w, int argc, char **argv)
 		scene++;
 	if (!w->scenes[scene] || argc > 1 + INJECT_ORDERS)
 		return 64;
+	base_places(w, scene, base, calls);
 	for (int i = 1; i < argc; i++, count++) {
 		struct inject_order *o = &orders[count];
 		unsigned long offset;
@@ -236,6 +232,7 @@ int sweep_again(const struct sweep *w, int argc, char **argv)
 		if (sscanf(argv[i], "%lx/%u/%u", &offset, &o->kth, &o->which) != 3)
 			return 64;
 		o->site = __executable_start + offset;
+		o->name = name_of(o->site);
 	}
 	printf("%d failed: %d\n", count, play(w, scene, orders, count));
 	return wrong;

@@ -6,7 +6,13 @@
 
 #include "inject.h"
 
-enum { PLACES_MAX = 1000, TRIES = 8, SHARES_OF_ALL = 2 };
+enum {
+	PLACES_MAX = 1000,
+	PLACE_CALLS = 24, /* /proc is looked through, and has any number of processes */
+	TRIES = 8,
+	SHARES_OF_ALL = 2, /* more: a sample */
+	BASE_RUNS = 3,	   /* what is not the same in each is in one of them */
+};
 
 /* Of the linker: where the file's address 0 is. */
 extern const char __executable_start[];
@@ -14,8 +20,10 @@ extern const char __executable_start[];
 struct place {
 	int name;
 	const void *site;
-	int calls, failures;
+	uint32_t calls; /* the most of a run in which nothing fails */
+	int failures;
 	uint32_t tried, codes;
+	bool can_fail;
 	/* The failures that lead there, of which none may be needed. */
 	struct inject_order behind[INJECT_ORDERS - 1];
 	int behind_count;
@@ -23,10 +31,13 @@ struct place {
 
 static struct place places[PLACES_MAX];
 static int place_count, runs, wrong;
+static uint32_t share, shares;
 static const char *(*play)(void);
 
-uint32_t tally_site_calls;
-bool tally_goes_deep;
+static unsigned long offset_of(const void *site)
+{
+	return (unsigned long)((const char *)site - __executable_start);
+}
 
 static struct place *place_of(int name, const void *site)
 {
@@ -39,11 +50,6 @@ static struct place *place_of(int name, const void *site)
 	return &places[place_count++];
 }
 
-static uint32_t calls_of_run(void)
-{
-	return inject->calls < INJECT_CALLS ? inject->calls : INJECT_CALLS;
-}
-
 static void note_failures_before(struct place *p)
 {
 	for (int i = 0; i < INJECT_ORDERS - 1; i++)
@@ -53,13 +59,16 @@ static void note_failures_before(struct place *p)
 
 static void note_run(void)
 {
-	for (uint32_t n = 0, calls = calls_of_run(); n < calls; n++) {
+	for (uint32_t n = 0; n < inject->place_count; n++) {
+		const struct inject_place *there = &inject->place[n];
 		int before = place_count;
-		struct place *p = place_of(inject->called[n].name, inject->called[n].site);
 
-		p->calls += !inject_is_ordered();
-		if (inject->called[n].is_safe)
-			p->tried = p->codes = 1;
+		if (!there->calls)
+			continue;
+		struct place *p = place_of(there->name, there->site);
+		if (!inject_is_ordered() && there->calls > p->calls)
+			p->calls = there->calls;
+		p->can_fail = p->can_fail || there->can_fail;
 		if (place_count > before)
 			note_failures_before(p);
 	}
@@ -69,6 +78,7 @@ static void note_run(void)
 		if (!o->codes)
 			continue;
 		struct place *p = place_of(o->name, o->site);
+		p->can_fail = true;
 		p->codes = o->codes;
 		p->failures += o->done;
 		p->tried |= o->done ? 1u << o->which : 0;
@@ -80,10 +90,13 @@ static void complain(const struct inject_order *orders, int count, const char *f
 	wrong++;
 	printf("not ok -");
 	for (int i = 0; i < count; i++)
-		printf(" %s at %lx, call %u, error %d%s", inject_names[orders[i].name],
-		    (unsigned long)((const char *)orders[i].site - __executable_start),
-		    orders[i].kth, inject->order[i].code, i + 1 < count ? " and" : "");
-	printf(": %s\n", fault);
+		printf(" %lx/%u/%u", offset_of(orders[i].site), orders[i].kth, orders[i].which);
+	printf(": %s (", fault);
+	for (int i = 0; i < count; i++)
+		printf("%s%s %d", i ? ", " : "",
+		    orders[i].name < 0 ? "nothing" : inject_names[orders[i].name],
+		    inject->order[i].code);
+	printf(")\n");
 	fflush(stdout);
 }
 
@@ -122,73 +135,91 @@ static void fail_behind(const struct place *p)
 
 /* --- which calls fail ----------------------------------------------------------- */
 
-struct call {
-	struct inject_order order;
-	bool is_chosen;
-};
-
-static struct call calls[INJECT_CALLS];
-static uint32_t call_count;
-
 /* A place's i-th of c where i * most / c steps up. */
-static void choose(void)
+static bool is_chosen(uint32_t call, uint32_t all)
 {
-	for (uint32_t n = 0; n < call_count; n++) {
-		struct inject_order *o = &calls[n].order;
-		uint32_t before = 0, all = 0;
+	const uint32_t most = PLACE_CALLS;
 
-		o->name = inject->called[n].name;
-		o->site = inject->called[n].site;
-		for (uint32_t m = 0; m < call_count; m++) {
-			if (inject->called[m].site != o->site)
-				continue;
-			before += m < n;
-			all++;
-		}
-		o->kth = before + 1;
-		calls[n].is_chosen =
-		    !inject->called[n].is_safe &&
-		    (!tally_site_calls || all <= tally_site_calls ||
-			before * tally_site_calls / all != (before + 1) * tally_site_calls / all);
+	return all <= most || (call - 1) * most / all != call * most / all;
+}
+
+/* By the place alone, so that all who share agree on it, whatever else is called. */
+static bool is_ours(const struct place *p, uint32_t call)
+{
+	uint32_t hash = (uint32_t)offset_of(p->site) * 2654435761u >> 16;
+
+	return (hash + call) % shares == share;
+}
+
+static void fail_each(void)
+{
+	for (int i = 0, count = place_count; i < count; i++) {
+		const struct place *p = &places[i];
+		struct inject_order order = {.site = p->site, .name = p->name};
+
+		while (p->can_fail && order.kth++ < p->calls)
+			if (is_chosen(order.kth, p->calls) && is_ours(p, order.kth))
+				fail(&order, 1);
 	}
 }
 
 static void show_places(void)
 {
 	for (int i = 0; i < place_count; i++) {
-		const struct place *p = &places[i];
+		struct place *p = &places[i];
 
-		printf("site %s %lx %d %d %x %u\n", inject_names[p->name],
-		    (unsigned long)((const char *)p->site - __executable_start), p->calls,
-		    p->failures, p->tried, p->codes);
+		if (!p->can_fail)
+			p->tried = p->codes = 1;
+		printf("site %s %lx %u %d %x %u\n", inject_names[p->name], offset_of(p->site),
+		    p->calls, p->failures, p->tried, p->codes);
 	}
-	printf("%u calls, %d failures, %d of them went wrong\n", call_count, runs, wrong);
+	printf("%d failures, %d of them went wrong\n", runs, wrong);
 }
 
 int tally_run(int argc, char **argv, const char *(*player)(void))
 {
-	uint32_t share = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
-	uint32_t shares = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
-	uint32_t only = argc == 2 ? (uint32_t)atoi(argv[1]) : 0;
-
+	share = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
+	shares = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
 	play = player;
-	inject_set(NULL, 0);
-	const char *fault = play();
-	if (fault) {
-		printf("not ok - nothing fails, and yet: %s\n", fault);
-		return 1;
+	bool is_whole = shares <= SHARES_OF_ALL;
+	for (int i = 0; i < (is_whole ? BASE_RUNS : 1); i++) {
+		inject_set(NULL, 0);
+		const char *fault = play();
+		if (fault) {
+			printf("not ok - nothing fails, and yet: %s\n", fault);
+			return 1;
+		}
+		note_run();
 	}
-	call_count = calls_of_run();
-	choose();
-	note_run();
-	for (uint32_t n = 0; n < call_count; n++)
-		if (only ? n + 1 == only : calls[n].is_chosen && n % shares == share)
-			fail(&calls[n].order, 1);
-	/* More of them are found on the way. Not in a sample. */
-	bool goes_deep = tally_goes_deep && !only && shares <= SHARES_OF_ALL;
-	for (int i = 0; i < place_count && goes_deep; i++)
-		if (!places[i].calls && !places[i].tried)
+	fail_each();
+	for (int i = 0; i < place_count && is_whole; i++) /* and those found on the way */
+		if (places[i].can_fail && !places[i].tried &&
+		    (!places[i].calls || is_ours(&places[i], 1)))
 			fail_behind(&places[i]);
 	show_places();
 	return wrong;
+}
+
+int tally_again(int argc, char **argv, const char *(*player)(void))
+{
+	struct inject_order orders[INJECT_ORDERS] = {0};
+	unsigned long offset;
+	int count = 0;
+
+	if (argc > INJECT_ORDERS)
+		return 64;
+	for (; count < argc; count++) {
+		struct inject_order *o = &orders[count];
+
+		if (sscanf(argv[count], "%lx/%u/%u", &offset, &o->kth, &o->which) != 3)
+			return 64;
+		o->site = __executable_start + offset;
+		o->name = INJECT_ANY;
+	}
+	inject_set(orders, count);
+	const char *fault = player();
+	if (fault)
+		complain(inject->order, count, fault);
+	printf("%d failed: %d\n", count, inject->order[count - 1].done);
+	return fault != NULL;
 }

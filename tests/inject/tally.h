@@ -9,17 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A place that is called more often fails in so many of its calls, spread evenly. 0: in
- * each of them. */
-extern uint32_t tally_site_calls;
-/* Whether what only a failure leads to fails as well, unless so many are left out. */
-extern bool tally_goes_deep;
-
-/* play: one run, with the orders that are set: NULL, or what is wrong. Arguments: NUMBER
- * of the one call to show, `K N`: every call but those that are K modulo N is left out.
- * Prints what went wrong and, for each place, a line `site NAME ADDRESS CALLS FAILURES
- * TRIED CODES`: the address as in the file, and of which of so many errors (a bit for
- * each) one was tried. Returns how many runs went wrong. */
+/* play: one run, with the orders that are set: NULL, or what is wrong. Arguments: `K N`:
+ * every call but those that are K modulo N is left out; where N is more than two, so is
+ * what only failures lead to. Prints what went wrong, as
+ * `not ok - ADDRESS/CALL/WHICH...: why (what failed)`, and, for each place, a line `site NAME
+ * ADDRESS CALLS FAILURES TRIED CODES`: the address as in the file, and of which of so many errors
+ * (a bit for each) one was tried. Returns how many runs went wrong. */
 int tally_run(int argc, char **argv, const char *(*play)(void));
+
+/* Again one of those that went wrong: `ADDRESS/CALL/WHICH...`, as it was printed. */
+int tally_again(int argc, char **argv, const char *(*play)(void));
 
 #endif
