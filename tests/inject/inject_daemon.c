@@ -2,17 +2,18 @@
  * of its errors: no crash, no leak, no hang and no second holder; and afterwards it serves
  * whoever comes. One daemon for each, in a fork; where it could not even start, the next
  * one finds what this one has left. */
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "../outside.h"
 #include "inject.h"
 #include "scenes.h"
 #include "stage.h"
 #include "sweep.h"
+#include "../outside.h"
 #include "twist.h"
 
 enum { SETTLED_MS = 100 };
@@ -61,6 +62,25 @@ static int descriptors_settled(pid_t daemon)
 	return least;
 }
 
+/* What is kept of a dead one goes when a new one comes, if it could be looked at. */
+static void bring_new_terminal(void)
+{
+	struct players one;
+	int master, slave;
+
+	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
+		abort();
+	players_begin(&one);
+	struct player *p = player_connect(&one, stage.socket);
+	if (p) {
+		player_open(p, 0, slave);
+		players_sync(&one);
+	}
+	players_end(&one);
+	close(slave);
+	close(master);
+}
+
 static const char *settles(pid_t daemon)
 {
 	for (int i = 0; i < 1000; i++) {
@@ -68,6 +88,8 @@ static const char *settles(pid_t daemon)
 
 		if (descriptors == 0 || n <= descriptors)
 			return NULL;
+		if (i == SETTLED_MS)
+			bring_new_terminal();
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
 	printf("# %d descriptors, idle it has %d\n", outside_descriptors(daemon), descriptors);
