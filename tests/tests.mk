@@ -92,8 +92,9 @@ $(BUILD)/injected/ttylockd: $(inject_daemon_o) $(DAEMON:%=$(BUILD)/injected/daem
 	$(CC) -pie $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 
 # Beside the daemon and the command, where the library looks for them.
-$(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash acts_world): CPPFLAGS += -Iclient/include
-$(BUILD)/inject_library: $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library acts acts_crash acts_world debugger inject tally) \
+acts_o := $(patsubst %,$(BUILD)/tests/inject/%.o,inject_library rival acts acts_inside acts_crash acts_threads acts_world)
+$(acts_o): CPPFLAGS += -Iclient/include
+$(BUILD)/inject_library: $(acts_o) $(patsubst %,$(BUILD)/tests/inject/%.o,meeting debugger inject tally twist) \
 		$(BUILD)/tests/outside.o $(BUILD)/inject/calls.o $(lib_o) $(crash_o) $(proto_o) | $(BUILD)/ttylockd $(BUILD)/ttylock
 	$(CC) $(ldflags) $$($(inject_py) flags) -o $@ $^ $(NANOPB) -levent_core -lsystemd -lutil
 

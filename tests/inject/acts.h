@@ -16,7 +16,7 @@ struct acts_report {
 	char fault[160];     /* empty: none */
 	size_t heap;	     /* bytes that are left when all is closed */
 	bool may_end_by[65]; /* signals */
-	bool is_left_dirty;  /* the terminal may be as a dead holder left it */
+	bool is_left_dirty;  /* for the next one that takes it: a dead holder's */
 	int sessions;	     /* that a debugger has, where nothing fails */
 	bool has_helpers;    /* that end by themselves */
 	int errors;

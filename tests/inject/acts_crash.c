@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "acts_inside.h"
+#include "twist.h"
 
 static int *volatile nowhere;
 
@@ -218,6 +219,13 @@ static void act_dump(void)
 		strike(SIGUSR1);
 }
 
+/* Nobody may look at another process without its leave. */
+static void act_yama(void)
+{
+	twist_yama();
+	act_dump();
+}
+
 const struct act acts_of_crashes[] = {
     {"crash", act_crash, false},
     {"asked-to-end", act_asked_to_end, false},
@@ -230,5 +238,6 @@ const struct act acts_of_crashes[] = {
     {"traced", act_traced, true},
     {"assert", act_assert, true},
     {"dump", act_dump, true},
+    {"yama", act_yama, true},
     {NULL, NULL, false},
 };

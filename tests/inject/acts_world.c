@@ -1,13 +1,14 @@
-/* Acts among others: who reads the terminal, who has died with it, other threads,
- * other users, a tracer. */
+/* Acts among others: who reads the terminal, who has died with it,
+ * other users. */
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <ttylock.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "../../client/lib/lock.h"
 #include "../../client/lib/procfs.h"
 #include "acts_inside.h"
+#include "twist.h"
 
 #define LOOKS 1000
 
@@ -72,6 +74,24 @@ static void await_state(pid_t pid, char state)
 	acts_fault("a child does not come");
 }
 
+static bool is_none(pid_t pid, pid_t thread, void *arg)
+{
+	(void)pid, (void)thread, (void)arg;
+	return true;
+}
+
+static void await_read(pid_t pid)
+{
+	pid_t thread;
+
+	for (int i = 0; i < LOOKS; i++) {
+		if (procfs_reads_terminal(pid, stage->tty, &thread, is_none, NULL) == 1)
+			return;
+		usleep(1000);
+	}
+	acts_fault("a child does not read");
+}
+
 static bool take_and_give(struct ttylock *t, uint64_t id)
 {
 	if (CALL(ttylock_take_terminal, t, id) < 0)
@@ -88,7 +108,7 @@ static void act_readers(void)
 	struct ttylock *t = acts_opened(stage->tty);
 	uint64_t id;
 
-	await_state(others[0], 'S');
+	await_read(others[0]);
 	if (t && acts_granted(t, &wish, &id)) {
 		bool taken = CALL(ttylock_take_terminal, t, id) == 0;
 		kill(others[2], SIGSTOP);
@@ -157,6 +177,7 @@ static void act_repair(void)
 	struct ttylock_wish wish = {.text = "after a dead holder"};
 	uint64_t id;
 
+	twist_naps(20); /* the dead one's group is waited for */
 	stopped_one = child(idle);
 	kill(stopped_one, SIGSTOP);
 	await_state(stopped_one, 'T');
@@ -164,155 +185,15 @@ static void act_repair(void)
 	waitpid(holder, NULL, 0);
 	struct ttylock *t = acts_opened(stage->tty);
 	if (t && acts_granted(t, &wish, &id)) {
-		/* Said to a request that was taken back before it came: docs/reliability.md. */
-		acts_report->is_left_dirty = id != 1;
-		/* It holds it no more, so the next one is told. */
-		acts_report->is_left_dirty |= !take_and_give(t, id);
+		/* Who has not taken it has not mended it either. */
+		acts_report->is_left_dirty = !take_and_give(t, id);
 		acts_released(t, id);
 	}
 	end_child(stopped_one);
 	acts_closed(t);
 }
 
-/* --- threads ------------------------------------------------------------------ */
-
-static struct ttylock *shared;
-
-static void *take_turn(void *arg)
-{
-	struct ttylock_wish wish = {.text = "one of two threads"};
-	uint64_t id;
-
-	for (int i = 0; i < TRIES; i++) {
-		if (ttylock_acquire(shared, &wish, 5 * SECOND, &id) == 0) {
-			ttylock_release(shared, id);
-			return arg;
-		}
-	}
-	acts_fault("a thread is not served");
-	return arg;
-}
-
-static void *be_interrupted(void *arg)
-{
-	struct ttylock_wish wish = {.text = "to be interrupted"};
-	uint64_t id;
-
-	for (int i = 0; i < TRIES; i++)
-		if (ttylock_acquire(shared, &wish, 5 * SECOND, &id) == 0)
-			acts_fault("granted while another has it");
-	return arg;
-}
-
-static void await_waiters(int most)
-{
-	inject_disarm();
-	for (int i = 0; i < LOOKS && acts_waiters(stage->tty) < most; i++)
-		usleep(1000);
-	inject_arm();
-}
-
-static void interrupted(void)
-{
-	pthread_t id;
-
-	if (!acts_begin(&id, be_interrupted, NULL))
-		return;
-	await_waiters(1);
-	for (int i = 0; i < LOOKS && pthread_tryjoin_np(id, NULL) != 0; i++) {
-		ttylock_interrupt(shared);
-		usleep(1000);
-	}
-}
-
-/* Two wait by one handle, of which one hears for both. */
-static void act_pair(void)
-{
-	pthread_t id[2];
-
-	shared = acts_opened(stage->tty);
-	struct ttylock *another = acts_opened(stage->tty);
-	if (!shared || !another)
-		return;
-	acts_ask(ACTS_RIVAL);
-	inject_arm();
-	interrupted();
-	bool begun[] = {acts_begin(&id[0], take_turn, NULL), acts_begin(&id[1], take_turn, NULL)};
-	await_waiters(2);
-	inject_disarm();
-	acts_ask(ACTS_YIELD);
-	inject_arm();
-	for (int i = 0; i < 2; i++)
-		if (begun[i])
-			pthread_join(id[i], NULL);
-	inject_disarm();
-	acts_ask(ACTS_GONE);
-	acts_closed(another);
-	acts_closed(shared);
-}
-
 /* --- Ctrl-C ------------------------------------------------------------------- */
-
-static volatile sig_atomic_t redraws, goes_on;
-
-static void redraw(void *arg)
-{
-	(void)arg;
-	redraws++;
-	for (int i = 0; i < 20 && !goes_on; i++)
-		usleep(1000);
-}
-
-static void *press(void *arg)
-{
-	raise(SIGINT);
-	return arg;
-}
-
-/* The shield ends while the hook is at work in another thread. */
-static void act_hook(void)
-{
-	struct ttylock_wish wish = {.text = "shielded", .shield = true, .redraw = redraw};
-	struct ttylock *t = acts_opened(stage->tty);
-	pthread_t thread;
-	uint64_t id;
-
-	acts_report->may_end_by[SIGINT] = true;
-	if (t && acts_granted(t, &wish, &id)) {
-		inject_arm();
-		bool begun = acts_begin(&thread, press, NULL);
-		for (int i = 0; i < 100 && !redraws; i++)
-			usleep(1000);
-		acts_released(t, id);
-		goes_on = 1;
-		if (begun)
-			pthread_join(thread, NULL);
-	}
-	acts_closed(t);
-}
-
-/* Two press at once, and the daemon does not answer. */
-static void act_silence(void)
-{
-	struct ttylock *t = acts_opened(stage->tty);
-	pthread_t thread;
-
-	signal(SIGINT, SIG_IGN);
-	if (!t)
-		return;
-	CALL(ttylock_shield, t);
-	acts_ask(ACTS_SILENCE);
-	inject_arm();
-	bool begun = acts_begin(&thread, press, NULL);
-	usleep(20000);
-	raise(SIGINT);
-	if (begun)
-		pthread_join(thread, NULL);
-	inject_disarm();
-	acts_ask(ACTS_SPEECH);
-	CALL(ttylock_unshield, t);
-	acts_closed(t);
-}
 
 /* Nobody has the terminal: it is the program's, and ends it. */
 static void act_interrupted(void)
@@ -379,6 +260,38 @@ static void act_unaided(void)
 	CALL(ttylock_crash_handler_install);
 }
 
+/* A terminal of which nobody knows the name. */
+static void act_console(void)
+{
+	struct ttylock_wish wish = {.text = "at a console", .shield = true};
+	uint64_t id;
+
+	twist_device((unsigned)makedev(4, 1));
+	struct ttylock *t = acts_opened(stage->tty);
+	if (t && acts_granted(t, &wish, &id))
+		acts_released(t, id);
+	acts_closed(t);
+}
+
+/* The daemon does not hear us, and nothing more fits into the socket. */
+static void act_deaf(void)
+{
+	struct ttylock *t = acts_opened(stage->tty), *another;
+	static const char nothing[1024];
+
+	if (!t)
+		return;
+	acts_ask(ACTS_SILENCE);
+	while (send(t->link->channel.fd, nothing, sizeof(nothing), MSG_NOSIGNAL) > 0)
+		;
+	twist_polls(20);
+	if (CALL(ttylock_open, &another, stage->tty, 0) == 0)
+		acts_closed(another);
+	twist_polls(1);
+	acts_ask(ACTS_SPEECH);
+	acts_closed(t);
+}
+
 /* What the library has for the command alone. */
 static void act_command(void)
 {
@@ -396,13 +309,12 @@ const struct act acts_of_others[] = {
     {"readers", act_readers, false},
     {"leader", act_leader, false},
     {"repair", act_repair, false},
-    {"pair", act_pair, false},
-    {"hook", act_hook, false},
-    {"silence", act_silence, false},
     {"interrupted", act_interrupted, false},
     {"home", act_home, true},
     {"owner", act_owner, true},
     {"unaided", act_unaided, true},
     {"command", act_command, true},
+    {"console", act_console, false},
+    {"deaf", act_deaf, false},
     {NULL, NULL, false},
 };

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 # result name(arguments) | what failing returns | with which errnos. SHORT: it does
-# less than it was asked to. A result in brackets is returned itself, without errno.
+# less than it was asked to. LATE: nothing has come in time. A result in brackets is returned itself, without errno.
 CALLS = """
 void *malloc(size_t n) | NULL | ENOMEM
 void *calloc(size_t n, size_t m) | NULL | ENOMEM
@@ -82,7 +82,7 @@ int asprintf(char **s, const char *f, ...) | -1 | ENOMEM
 void *dlopen(const char *p, int f) | NULL | ENOENT
 void *dlsym(void *h, const char *n) | NULL | ENOENT
 int dladdr(const void *p, Dl_info *i) | 0 | ENOENT
-int poll(struct pollfd *p, nfds_t n, int t) | -1 | EINTR ENOMEM
+int poll(struct pollfd *p, nfds_t n, int t) | -1 | EINTR ENOMEM LATE
 int epoll_create1(int f) | -1 | EMFILE ENOMEM
 int epoll_ctl(int e, int o, int fd, struct epoll_event *v) | -1 | ENOMEM ENOSPC
 int timerfd_create(int c, int f) | -1 | EMFILE ENFILE ENOMEM
@@ -218,8 +218,10 @@ HEAD = """/* Made by tests/inject/calls.py. */
 #include <sys/file.h>
 
 #include "tests/inject/inject.h"
+#include "tests/inject/twist.h"
 
 #define SHORT 10000
+#define LATE 10001
 """
 
 
@@ -284,6 +286,8 @@ def special(name):
     if name == "syscall":
         return ["\tif (code == SHORT) {", "\t\tmore[2] = more[2] > 1 ? 1 : more[2];",
                 "\t\tcode = INJECT_NONE;", "\t}",
+                "\tif (n == SYS_openat)",
+                "\t\tmore[1] = (long)twist_path((const char *)more[1]);",
                 "\tif (n == SYS_close && code != INJECT_NONE)", "\t\t__real_close((int)more[0]);",
                 "\tif (n == SYS_wait4 && code == ECHILD)",
                 "\t\t__real_syscall(n, more[0], more[1], more[2], more[3]);"]
@@ -292,6 +296,9 @@ def special(name):
                 "\t\treturn (void *)__wrap_clone;"]
     if name == "close":
         return ["\tif (code != INJECT_NONE)", "\t\t__real_close(fd);"]
+    if name == "poll":  # which waits on where there is no time
+        return ["\tif (code == LATE && t >= 0)", "\t\treturn 0;",
+                "\tif (code == LATE)", "\t\tcode = INJECT_NONE;"]
     if name == "waitpid":
         return ["\tif (code == ECHILD)", "\t\t__real_waitpid(p, s, o);"]
     return []

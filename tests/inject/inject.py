@@ -4,8 +4,8 @@ inject.py BUILD library [EVERY [FROM]]: first that calls.py knows all calls, the
 only each EVERY-th call from the FROM-th on. What its functions returned is held against
 the manual page.
 
-Says which places were never reached. Of the library each has to be, and to fail with each
-of its errors, unless it is named below with the reason (not in a sample).
+Fails where anything went wrong, and where a place was not reached, or not with each of its
+errors (which a sample only says).
 """
 import glob
 import os
@@ -21,19 +21,10 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 CALLS = [sys.executable, os.path.join(HERE, "calls.py")]
 SHARES = 2
 
-UNREACHED_BY_LIBRARY = {
-    "client/lib/terminal.c: terminal_path, readlink": "only at a terminal that is no pty",
-    "client/crash/stack_dump.c: spawn_dump, syscall": "prctl only where Yama restricts ptrace",
-    # tests/schedule makes two threads meet; an act only by chance.
-    "client/lib/guard.c: lock, syscall": "sched_yield only where two traps meet",
-    "client/crash/helper.c: helper_free, munmap": "only where two threads install at once",
-    "client/lib/sigint.c: claim, nanosleep": "only where Ctrl-C meets a new shield",
-}
-# The longest first.
 # The longest first.
 ACTS = """silence hook readers leader repair threads restart mended pair vfork outlived turn
 terminal shield breakpoint traced crash async fork start owner home assert dump trap interrupted
-asked-to-end unaided install command""".split()
+asked-to-end deaf contest console yama installs guard unaided install command""".split()
 
 
 def objects_of(build, *directories):
@@ -109,36 +100,14 @@ def play(build, every, first):
         return "".join(pool.map(run, plays))
 
 
-def reason_for(place, unreached):
-    for key in (str(place), f"{place.file}: {place.function}", place.file, place.name):
-        if key in unreached:
-            return key
-    return None
-
-
-def report_places(places, seen, unreached, strict):
-    """What was never reached, or not with each of its errors: how many without a reason.
-    Not strict: how many functions were reached nowhere."""
-    wrong, reached, used = 0, 0, set()
+def lacks(places, seen):
+    """Of which places something was not seen."""
     for place in places:
-        errors, reason = seen.errors_of(place), reason_for(place, unreached)
-        reached += errors is not None
-        if errors is None:
-            used.add(reason)
-            wrong += reason is None
-            print(f"  {place}: not reached" + (f" ({unreached[reason]})" if reason else ""))
-        elif strict and errors[0] < max(errors[1], 1):
-            wrong += 1
-            print(f"  {place}: {errors[0]} of {errors[1]} errors")
-    for reason in sorted(set(unreached) - used) if strict else ():
-        wrong += 1
-        print(f"  {reason}: reached, though there is a reason why not")
-    print(f"{len({p.name for p in places if seen.errors_of(p)})} of "
-          f"{len({p.name for p in places})} functions, {reached} of {len(places)} places, "
-          f"{seen.failures} failures injected")
-    missed = {p.name for p in places if not reason_for(p, unreached)} - {
-        p.name for p in places if seen.errors_of(p)}
-    return wrong if strict else len(missed)
+        tried, codes = seen.errors_of(place) or (0, 0)
+        if not codes or tried < codes:
+            yield (f"{tried} of {codes} errors: {place}" if codes else
+                   f"never failed: {place}" if seen.errors_of(place) else
+                   f"never reached: {place}")
 
 
 def main():
@@ -156,9 +125,13 @@ def main():
     places = places_of(f"{ROOT}/{build}/inject_library", directories)
     seen = Seen(output)
     seen.add_callbacks(places)
-    missed = report_places(places, seen, UNREACHED_BY_LIBRARY, every == 1)
-    missed *= every == 1
-    failed = sum(line.startswith("not ok") for line in wrong) + missed + (not known)
+    bad = list(lacks(places, seen))
+    reached = [p for p in places if seen.errors_of(p)]
+    print("\n".join(bad if every == 1 else ()))
+    print(f"{len({p.name for p in reached})} of {len({p.name for p in places})} functions, "
+          f"{len(reached)} of {len(places)} places, {seen.failures} failures injected")
+    failed = sum(line.startswith("not ok") for line in wrong) + (not known)
+    failed += len(bad) if every == 1 else 0
     print(f"{int(not failed)} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
 

@@ -27,22 +27,22 @@
 #include <ttylock.h>
 #include <unistd.h>
 
-#include "../outside.h"
 #include "acts.h"
 #include "debugger.h"
 #include "inject.h"
+#include "rival.h"
 #include "tally.h"
+#include "../outside.h"
+#include "twist.h"
 
 #define DEADLINE_MS 25000
 #define HELPER_MS   10000
-#define YIELD_LOOKS 50
 
 static const char *act;
 static char dir[64], socket_path[80], build[PATH_MAX];
 static struct acts_stage stage;
 static struct termios modes;
-static pid_t daemon_pid, rival_pid;
-static int rival_orders;
+static pid_t daemon_pid;
 static size_t heap;
 
 static void end(pid_t *pid)
@@ -108,7 +108,7 @@ static bool each_orphan(bool (*fn)(pid_t pid))
 
 		any = false;
 		while (f && goes_on && fscanf(f, "%d", &pid) == 1) {
-			if (pid == daemon_pid || pid == rival_pid)
+			if (pid == daemon_pid || pid == rival_process())
 				continue;
 			goes_on = fn(pid);
 			any = true;
@@ -169,88 +169,15 @@ static void end_orphans(void)
 	empty_homes();
 }
 
-/* --- another who wants it ----------------------------------------------------- */
-
-static int is_waiter(const struct ttylock_entry *entry, void *arg)
-{
-	(void)arg;
-	return entry->position != 0;
-}
-
-static bool somebody_waits(struct ttylock *t)
-{
-	return ttylock_list(t, 1000, is_waiter, NULL) == 1;
-}
-
-static void rival_play(int orders)
-{
-	struct ttylock_wish wish = {.text = "a rival"};
-	struct ttylock *t;
-	uint64_t id;
-	char byte = 'x';
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	int file = open("holder", O_RDWR | O_CLOEXEC); /* a lock of its own */
-	if (ttylock_open(&t, stage.tty, 0) < 0 || ttylock_acquire(t, &wish, 5000, &id) < 0)
-		_exit(1);
-	if (!acts_hold(file))
-		_exit(2);
-	if (write(orders, &byte, 1) != 1)
-		_exit(1);
-	bool yields = read(orders, &byte, 1) == 1;
-	for (int i = 0; i < YIELD_LOOKS && yields && !somebody_waits(t); i++)
-		poll(NULL, 0, 10);
-	acts_leave(file);
-	ttylock_release(t, id);
-	ttylock_close(t);
-	_exit(0);
-}
-
-/* Returns when it holds. */
-static const char *rival_start(void)
-{
-	int pair[2];
-	char byte;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		abort();
-	rival_pid = fork();
-	if (rival_pid == 0) {
-		close(pair[0]);
-		rival_play(pair[1]);
-	}
-	close(pair[1]);
-	rival_orders = pair[0];
-	return read(pair[0], &byte, 1) == 1 ? NULL : "another is not served";
-}
-
-static const char *rival_end(void)
-{
-	int status;
-
-	if (rival_pid <= 0)
-		return NULL;
-	close(rival_orders);
-	bool over = outside_is_over(rival_pid, 5000);
-	if (!over)
-		kill(rival_pid, SIGKILL);
-	waitpid(rival_pid, &status, 0);
-	rival_pid = 0;
-	return !over			  ? "another hangs"
-	       : WEXITSTATUS(status) == 2 ? "there is a second holder"
-	       : status			  ? "another is not served"
-					  : NULL;
-}
-
 /* --- what the act asks for ---------------------------------------------------- */
 
 static const char *do_as_asked(char what)
 {
 	switch (what) {
 	case ACTS_RIVAL:
-		return rival_start();
+		return rival_start(&stage, false);
 	case ACTS_YIELD:
-		return write(rival_orders, "y", 1) == 1 ? NULL : "another is gone";
+		return rival_yield();
 	case ACTS_GONE:
 		return rival_end();
 	case ACTS_RESTART:
@@ -295,13 +222,13 @@ static const char *terminal_is_as_before(void)
 
 	/* Whose modes cannot be set has none to put back. */
 	const struct inject_order *failed = inject_failed("tcsetattr");
-	bool is_settable = (!failed || failed->code == EINTR) && !acts_report->is_left_dirty;
+	bool is_settable = !failed || failed->code == EINTR;
 	if (tcgetattr(stage.tty, &now) < 0 ||
 	    (is_settable && memcmp(&now, &modes, sizeof(now)) != 0))
 		fault = "the terminal's modes are left changed";
 	/* And it is not taken back from a dead holder where it cannot be asked for. */
-	bool is_known = !acts_report->is_left_dirty && !inject_failed("tcgetpgrp") &&
-			!inject_failed("tcgetsid") && !inject_failed("getsid");
+	bool is_known =
+	    !inject_failed("tcgetpgrp") && !inject_failed("tcgetsid") && !inject_failed("getsid");
 	if (is_known && tcgetpgrp(stage.tty) != getpgrp())
 		fault = "the terminal's foreground is left changed";
 	tcsetattr(stage.tty, TCSANOW, &modes);
@@ -347,6 +274,7 @@ static const char *play(void)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
 	memset(acts_report, 0, sizeof(*acts_report));
+	twist_off();
 	if (daemon_pid <= 0 || outside_is_over(daemon_pid, 0)) {
 		end(&daemon_pid);
 		daemon_start();
@@ -371,12 +299,23 @@ static const char *play(void)
 	const char *helpers = await_helpers();
 	fault = fault ? fault : helpers;
 	end_orphans();
-	const char *others[] = {verdict_of(status), rival_end(), terminal_is_as_before(),
-	    outside_is_over(daemon_pid, 0) ? "the daemon is gone" : rival_start(), rival_end()};
+	bool is_dirty = acts_report->is_left_dirty;
+	const char *others[] = {verdict_of(status), rival_end(),
+	    is_dirty ? NULL : terminal_is_as_before(),
+	    outside_is_over(daemon_pid, 0) ? "the daemon is gone" : rival_start(&stage, is_dirty),
+	    rival_end(), is_dirty ? terminal_is_as_before() : NULL};
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		fault = fault ? fault : others[i];
 	show_errors();
 	return fault;
+}
+
+static void file_write(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+		abort();
 }
 
 static void world_make(void)
@@ -391,6 +330,7 @@ static void world_make(void)
 	if (!mkdtemp(dir) || chdir(dir) < 0 || openpty(&master, &stage.tty, NULL, NULL, NULL) < 0)
 		abort();
 	close(open("holder", O_CREAT | O_RDWR, 0600));
+	file_write(TWIST_YAMA, "1\n");
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
 	snprintf(helper, sizeof(helper), "%s/ttylock", build);
 	setenv("TTYLOCK_SOCKET", socket_path, 1);
@@ -402,6 +342,7 @@ static void world_make(void)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
+	signal(SIGINT, SIG_DFL); /* else in the background it is not */
 	ioctl(stage.tty, TIOCSCTTY, 0);
 	/* As a repair leaves it, which follows where a connection breaks under a holder. */
 	dup2(stage.tty, STDIN_FILENO);
@@ -421,6 +362,7 @@ static void world_end(void)
 		unlink(path);
 	}
 	unlink("holder");
+	unlink(TWIST_YAMA);
 	rmdir(dir);
 }
 
@@ -437,6 +379,7 @@ int main(int argc, char **argv)
 		execv("/proc/self/exe", argv);
 	}
 	inject_init();
+	twist_init();
 	acts_report = mmap(
 	    NULL, sizeof(*acts_report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (acts_report == MAP_FAILED)

@@ -2,9 +2,11 @@
 
 #include <asm/ioctls.h>
 #include <errno.h>
+#include <poll.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -30,9 +32,11 @@ long __real_syscall(long n, ...);
 
 static struct twist {
 	int64_t ahead, still; /* ns; still: the time at which it stands, 0: it does not */
-	bool of_driver, old_kernel;
+	int naps;	      /* so many times as long as they are; 0: once */
+	bool of_driver, old_kernel, yama;
 	unsigned uid, device; /* 0: the truth */
 } * twist;
+static int haste = 1;
 
 static int64_t real_now(clockid_t clock)
 {
@@ -73,6 +77,25 @@ EXPORTED int epoll_wait(int fd, struct epoll_event *events, int max, int ms)
 	do {
 		n = wait_really(fd, events, max, 2);
 	} while (n == 0 && now(CLOCK_MONOTONIC) < end);
+	return n;
+}
+
+EXPORTED int nanosleep(const struct timespec *nap, struct timespec *left)
+{
+	if (twist && twist->naps)
+		__atomic_add_fetch(&twist->ahead,
+		    (twist->naps - 1) * (nap->tv_sec * 1000 * MS + nap->tv_nsec), __ATOMIC_RELAXED);
+	return (int)__real_syscall(SYS_nanosleep, nap, left);
+}
+
+EXPORTED int poll(struct pollfd *fds, nfds_t count, int ms)
+{
+	int64_t ns = ms * MS / haste;
+	struct timespec limit = {ns / (1000 * MS), ns % (1000 * MS)};
+	int n = (int)__real_syscall(SYS_ppoll, fds, count, ms < 0 ? NULL : &limit, NULL, 8);
+
+	if (n == 0 && ms > 0 && haste > 1)
+		__atomic_add_fetch(&twist->ahead, ms * MS - ns, __ATOMIC_RELAXED);
 	return n;
 }
 
@@ -145,6 +168,18 @@ void twist_stop(bool still)
 	twist->still = still ? real_now(CLOCK_MONOTONIC) : 0;
 }
 
+void twist_naps(int times)
+{
+	twist->of_driver = true;
+	twist->naps = times;
+}
+
+void twist_polls(int times)
+{
+	twist->of_driver = true;
+	haste = times;
+}
+
 void twist_user(unsigned uid)
 {
 	twist->uid = uid;
@@ -153,6 +188,19 @@ void twist_user(unsigned uid)
 void twist_kernel(void)
 {
 	twist->old_kernel = true;
+}
+
+void twist_yama(void)
+{
+	twist->yama = true;
+}
+
+const char *twist_path(const char *path)
+{
+	bool asked =
+	    twist && twist->yama && strcmp(path, "/proc/sys/kernel/yama/ptrace_scope") == 0;
+
+	return asked ? TWIST_YAMA : path;
 }
 
 void twist_device(unsigned device)
