@@ -113,10 +113,11 @@ struct ttylock_status {
  * TTYLOCK_START); -EPROTONOSUPPORT: a daemon of another protocol version;
  * -EPERM: the listener is neither ours nor root's; -EPROTO: what listens there
  * speaks something else; -ETIMEDOUT: no answer in five seconds; -EUSERS: too
- * many connections; -EINTR: a signal was handled meanwhile; -ECHILD: the
- * daemon that was started ended at once; -EHOSTDOWN: a service is stopped that alone
- * knows who has a terminal; -ENOMEM, and what
- * socket(2), connect(2) and other system calls on a descriptor return. */
+ * many connections; -ECONNRESET: the daemon of the process's other handles is gone, or
+ * has not read for two seconds, with its socket full; -EINTR: a signal was handled
+ * meanwhile; -ECHILD: the daemon that was started ended at once; -EHOSTDOWN: a service is
+ * stopped that alone knows who has a terminal; -ENOMEM, and what socket(2), connect(2)
+ * and other system calls on a descriptor return. */
 #define TTYLOCK_NO_TERMINAL (-2)
 int ttylock_open(struct ttylock **outp, int tty, unsigned flags);
 
