@@ -2,10 +2,13 @@
  * other users. */
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -15,8 +18,11 @@
 
 #include "../../client/lib/handover.h"
 #include "../../client/lib/inherit.h"
+#include "../../client/lib/input.h"
+#include "../../client/lib/handle.h"
 #include "../../client/lib/lock.h"
 #include "../../client/lib/procfs.h"
+#include "../../client/lib/readers.h"
 #include "acts_inside.h"
 #include "twist.h"
 
@@ -50,6 +56,34 @@ static void read_terminal(void)
 		;
 }
 
+static void poll_terminal(void)
+{
+	struct pollfd p = {.fd = stage->tty, .events = POLLIN};
+
+	while (poll(&p, 1, -1) <= 0)
+		;
+}
+
+static void select_terminal(void)
+{
+	fd_set set;
+
+	do {
+		FD_ZERO(&set);
+		FD_SET(stage->tty, &set);
+	} while (select(stage->tty + 1, &set, NULL, NULL, NULL) <= 0);
+}
+
+static void wait_in_epoll(void)
+{
+	struct epoll_event e = {.events = EPOLLIN};
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	epoll_ctl(fd, EPOLL_CTL_ADD, stage->tty, &e);
+	while (epoll_wait(fd, &e, 1, -1) <= 0)
+		;
+}
+
 static void compute(void)
 {
 	for (;;)
@@ -74,22 +108,23 @@ static void await_state(pid_t pid, char state)
 	acts_fault("a child does not come");
 }
 
-static bool is_none(pid_t pid, pid_t thread, void *arg)
+static void note_input(pid_t pid, pid_t thread, enum input input, void *arg)
 {
-	(void)pid, (void)thread, (void)arg;
-	return true;
+	(void)pid, (void)thread;
+	*(enum input *)arg = input;
 }
 
-static void await_read(pid_t pid)
+static void await_input(pid_t pid, enum input wanted)
 {
-	pid_t thread;
+	enum input input = INPUT_NONE;
 
 	for (int i = 0; i < LOOKS; i++) {
-		if (procfs_reads_terminal(pid, stage->tty, &thread, is_none, NULL) == 1)
+		input_each(pid, stage->tty, note_input, &input);
+		if (input == wanted)
 			return;
 		usleep(1000);
 	}
-	acts_fault("a child does not read");
+	acts_fault("a child does not wait for the terminal");
 }
 
 static bool take_and_give(struct ttylock *t, uint64_t id)
@@ -100,15 +135,22 @@ static bool take_and_give(struct ttylock *t, uint64_t id)
 	return true;
 }
 
-/* One reads in the foreground as it goes, one computes, one is stopped meanwhile. */
+/* One reads in the foreground as it goes, three wait for input, one computes, one is
+ * stopped meanwhile. */
 static void act_readers(void)
 {
 	struct ttylock_wish wish = {.text = "beside readers"};
-	pid_t others[] = {child(read_terminal), child(compute), child(idle)};
+	pid_t others[] = {child(read_terminal), child(compute), child(idle), child(poll_terminal),
+	    child(select_terminal), child(wait_in_epoll)};
 	struct ttylock *t = acts_opened(stage->tty);
 	uint64_t id;
 
-	await_read(others[0]);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (i != 1 && i != 2)
+			await_input(others[i], i == 0 ? INPUT_READ : INPUT_POLL);
+	inject_arm();
+	readers_await_none(others[1], stage->tty);
+	inject_disarm();
 	if (t && acts_granted(t, &wish, &id)) {
 		bool taken = CALL(ttylock_take_terminal, t, id) == 0;
 		kill(others[2], SIGSTOP);

@@ -79,6 +79,9 @@ int clone(int (*f)(void *), void *s, int o, void *a, ...) | -1 | EAGAIN ENOMEM E
 int execle(const char *p, const char *a, ...) | -1 | ENOENT EACCES ENOMEM
 long ptrace(int r, ...) | -1 | EPERM ESRCH
 int asprintf(char **s, const char *f, ...) | -1 | ENOMEM
+FILE *fopen(const char *p, const char *m) | NULL | EMFILE ENOENT ENOMEM
+char *fgets(char *s, int n, FILE *f) | NULL | EIO
+ssize_t process_vm_readv(pid_t p, const struct iovec *a, unsigned long n, const struct iovec *b, unsigned long m, unsigned long f) | -1 | EPERM ESRCH EFAULT
 void *dlopen(const char *p, int f) | NULL | ENOENT
 void *dlsym(void *h, const char *n) | NULL | ENOENT
 int dladdr(const void *p, Dl_info *i) | 0 | ENOENT
@@ -144,7 +147,7 @@ umask signal sigaction sigfillset sigemptyset sigaddset sigprocmask pthread_sigm
 pthread_attr_destroy pthread_attr_setdetachstate pthread_mutex_lock pthread_mutex_unlock
 pthread_mutex_init pthread_mutex_destroy pthread_mutex_trylock pthread_mutexattr_init
 pthread_mutexattr_settype pthread_mutexattr_destroy pthread_once pthread_getspecific pthread_self
-backtrace backtrace_symbols_fd dprintf puts fwrite vfprintf fputs
+backtrace backtrace_symbols_fd dprintf fclose puts fwrite vfprintf fputs
 event_assign event_initialized explicit_bzero event_base_free event_base_loopbreak event_del event_free event_pending closedir
 event_active __cmsg_nxthdr gnu_dev_major gnu_dev_makedev gnu_dev_minor
 """.split())
@@ -195,6 +198,7 @@ HEAD = """/* Made by tests/inject/calls.py. */
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -208,6 +212,7 @@ HEAD = """/* Made by tests/inject/calls.py. */
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
