@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* Each outage takes a while by design. */
-#define CASES_REPEATS (stage_repeats() / 20 + 1)
+#define CASES_REPEATS (stage_repeats() / 25 + 1)
 #include "cases.h"
 #include "ttylock.h"
 #include "turn.h"
