@@ -26,7 +26,7 @@ SEEDS = [
      "\tlist_insert(t, &term->line, slot, before, link_line);\n\tif (term->line.first == slot) {\n",
      "\tif (r->id % 64 == 0 && term->line.first != SLOT_NONE)\n\t\tbefore = term->line.first;\n"
      "\tlist_insert(t, &term->line, slot, before, link_line);\n\tif (term->line.first == slot) {\n",
-     r"two holders|came while .* held", True),
+     r"two holders|came while .* held|is served after", True),
     ("who is released by force is not told", "daemon/tell.c",
      "\tname_caller(by, e.body.lock_status.by, sizeof(e.body.lock_status.by));\n\ttell_owner(",
      "\tif (state == ttylock_State_STATE_RELEASED)\n\t\treturn;\n\ttell_owner(",
