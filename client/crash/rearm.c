@@ -47,17 +47,25 @@ static void on_end(int sig, siginfo_t *info, void *context);
 
 static struct takeover taken = {.sig = SIG_END, .handler = on_end};
 
+/* Of two threads that are at it one closes the gate: its number may be another file's then. */
+static void let_go(struct wait *wait, pid_t pid)
+{
+	int gate = wait->gate;
+
+	if (atomic_compare_exchange_strong(&wait->pid, &pid, 0))
+		kernel(SYS_close, gate);
+}
+
 /* Of a thread that has not moved, the fault would only come again, and the debugger after it: for
  * ever. */
-static void end_wait(struct wait *wait, int sig, void *context)
+static void end_wait(struct wait *wait, pid_t pid, int sig, void *context)
 {
 	struct sigaction now;
 	bool moved = wait->tid != syscall(SYS_gettid) || context_pc(context) != wait->pc;
 
 	if (moved && sigaction(sig, NULL, &now) == 0 && is_same(&now, &wait->now))
 		sigaction(sig, &wait->then, NULL);
-	kernel(SYS_close, wait->gate);
-	wait->pid = 0;
+	let_go(wait, pid);
 }
 
 /* The kernel tells any thread. The crashed one, where it lives still, knows whether it has moved.
@@ -92,7 +100,7 @@ static void on_end(int given, siginfo_t *info, void *context)
 		if (wait->pid != pid || wait->gate != gate || gate_read(gate) != GATE_ENDED ||
 		    (info->si_code > 0 && wait->tid != tid && pass_on(wait, pid)))
 			continue;
-		end_wait(wait, sig, context);
+		end_wait(wait, pid, sig, context);
 		if (!is_any_left(pid) && takeover_is_in_force(&taken))
 			takeover_end(&taken);
 	}
@@ -137,7 +145,5 @@ void rearm_later(
 
 void rearm_forget(int sig)
 {
-	if (waits[sig].pid == syscall(SYS_getpid))
-		kernel(SYS_close, waits[sig].gate);
-	waits[sig].pid = 0;
+	let_go(&waits[sig], syscall(SYS_getpid));
 }

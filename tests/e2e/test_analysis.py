@@ -1,12 +1,17 @@
 """docs/model.md and docs/concurrency.md name files, functions and tests that there are."""
+import glob
 import os
 import re
+import subprocess
 
-from harness import ROOT, main, test
+from harness import BUILD, ROOT, main, test
 
 SPAN = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"^(?:client|daemon|proto|tests|docs)/[\w./-]*\w$")
 NAMES = re.compile(r"^(?P<file>[\w./-]+\.(?:[ch]|py|pml)): (?P<names>\w+(?:, \w+)*)$")
+
+STORED = re.compile(r"\.(t?bss|t?data)(\.rel(\.local)?)?$")
+CONSTANT = {"sync_point_hook", "on_fork"}
 
 
 def read(path):
@@ -67,6 +72,46 @@ def each_step_and_search_that_is_told_is_there(stage):
 @test
 def the_analysis_names_what_there_is(stage):
     assert check("docs/concurrency.md") > 60
+
+
+@test
+def each_race_is_told_whole(stage):
+    """A name of its own, a class, a trace, a remedy, and a test or that there is none."""
+    page = read("docs/concurrency.md")
+    classes = set(re.findall(r"\*\*([a-z/]+)\*\* \(", page.split("##")[0]))
+    races = re.findall(r"^\*\*([A-Z]\d+)\. [^*]+\*\* ?([a-z/]+)\.(.*?)(?=^\*\*[A-Z]\d+\. |^#)", page,
+                       re.M | re.S)
+    names = [name for name, *_ in races]
+    assert len(classes) == 5 and len(names) > 40 and len(set(names)) == len(names), (classes, names)
+    assert len(names) == len(re.findall(r"^\*\*[A-Z]\d+\.", page, re.M)), names
+    for name, kind, text in races:
+        assert kind in classes, (name, kind)
+        assert re.search(r"\b1\. .*\b2\. ", text, re.S), f"{name}: no trace"
+        assert "Remedy:" in text and re.search(r"Test: |[Nn]o test", text), name
+
+
+@test
+def all_that_is_shared_is_in_the_inventory(stage):
+    """What a module keeps beyond its calls, as its object has it: by name, or, where a function has
+    it for itself, the file."""
+    page = read("docs/concurrency.md")
+    spans = [NAMES.match(span) for span in SPAN.findall(page)]
+    named = {(m["file"], name) for m in spans if m for name in m["names"].split(", ")}
+    objects = [path for folder in ("daemon", "client/lib", "client/crash", "client/preload")
+               for path in glob.glob(os.path.join(BUILD, folder, "*.o"))
+               if os.path.exists(os.path.join(ROOT, folder, os.path.basename(path)[:-1] + "c"))]
+    assert len(objects) > 80, objects
+    found, untold = 0, []
+    for line in subprocess.check_output(["nm", "-A", "--format=sysv", *objects], text=True).splitlines():
+        path, *parts = re.split(r"\s*[|:]\s*", line.strip())
+        if len(parts) != 7 or not STORED.match(parts[6]) or re.match(r"__|\.", parts[0]) or parts[0] in CONSTANT:
+            continue
+        found += 1
+        source = os.path.relpath(path, BUILD)[:-2] + ".c"
+        if (source, parts[0]) not in named and (
+                "." not in parts[0] or not any(file == source for file, _ in named)):
+            untold.append(f"{source}: {parts[0]}")
+    assert found > 40 and not untold, (found, untold)
 
 
 main()
