@@ -72,7 +72,7 @@ shell_o   := $(SHELL_C:%=$(BUILD)/client/shell/%.o)
 main_o    := $(patsubst %,$(BUILD)/client/shell/%.o,main beside command options exec debug agent \
 	banner cancel debugger feed place session signals skip steer tree turn wait)
 run_o     := $(patsubst %,$(BUILD)/client/shell/%.o,agent beside columns command entry_json feed \
-	follow forest_view hang options place preload release reporter run screen signals span status \
+	follow forest_view hang options place preload reach release reporter run screen signals span status \
 	steer timeline trace trace_file tree_root upkeep watch) \
 	$(patsubst %,$(BUILD)/client/dump/%.o,forest json requests task)
 PARTS     := $(BUILD)/libttylock-run.so $(BUILD)/libttylock-shell.so

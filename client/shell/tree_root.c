@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <sys/time.h>
@@ -14,6 +16,7 @@
 #include "command.h"
 #include "options.h"
 #include "preload.h"
+#include "reach.h"
 
 /* Between two looks at a child that is stopped. */
 #define LOOK_MS	    100
@@ -216,12 +219,29 @@ static void stopped(struct tree_root *root, int sig, bool continued)
 	}
 }
 
+static bool is_crash(int sig)
+{
+	return sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE ||
+	       sig == SIGABRT || sig == SIGTRAP;
+}
+
+/* One that we were to handle, and cannot have. */
+static void explain_crash(const struct tree_root *root)
+{
+	const char *wish = getenv("TTYLOCK_CRASH"), *why = reach_missed(root->argv[0]);
+
+	if (why && root->upkeep->lock && !(wish && strcmp(wish, "off") == 0))
+		complain(0, "no debugger for %s (pid %d): %s", root->argv[0], (int)root->pid, why);
+}
+
 void tree_root_changed(struct tree_root *root, int status, bool continued)
 {
 	if (WIFSTOPPED(status)) {
 		stopped(root, WSTOPSIG(status), continued);
 		return;
 	}
+	if (WIFSIGNALED(status) && is_crash(WTERMSIG(status)))
+		explain_crash(root);
 	root->pid = 0;
 	root->status = exit_status_of(status);
 	root->killed = WIFSIGNALED(status);

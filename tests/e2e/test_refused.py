@@ -97,6 +97,20 @@ def a_process_that_forbids_it(stage):
 
 
 @test
+def a_statically_linked_command_says_why_it_has_no_debugger(stage):
+    source = stage.write("lone.c", "#include <signal.h>\nint main(int argc, char **argv) "
+                         "{ return argv[argc - 1][0] == 'x' ? 3 : raise(SIGFPE); }\n", 0o644)
+    program = stage.path("lone")
+    subprocess.run(["gcc", "-static", "-o", program, source], check=True, timeout=60)
+    t = stage.run(program)
+    assert t.finish() == 136
+    one_line(t, rf"^ttylock: no debugger for {program} \(pid \d+\): it is statically linked$")
+    t = stage.run(program, "x")
+    assert t.finish() == 3
+    assert "ttylock" not in t.shown, t.shown
+
+
+@test
 def debug_of_nobody(stage):
     t = stage.spawn("/bin/true")
     t.finish()
