@@ -1,9 +1,8 @@
 /* broker: the shell around the lock table. It carries out what a change says:
  * who is sent which status, which watchers learn what, what is logged.
  *
- * Owns the table, the tickets and the terminals. Reaches a caller only through
- * ops, which queue and never block, and which may mark a caller gone but must
- * not come back into the broker.
+ * Owns the table, the tickets and the terminals (broker_state.h). Reaches a caller
+ * only through its outlet.
  */
 #ifndef TTYLOCK_BROKER_H
 #define TTYLOCK_BROKER_H

@@ -1,31 +1,6 @@
 /* links: proto/frame.o proto/ttylock.pb.o -l:libprotobuf-nanopb.a -lutil */
 /* The daemon from outside: who gets a terminal, in which order. */
-#include "tests/unit/wire.h"
-
-static struct daemon d;
-static int master[2], tty[2];
-
-static int setup(void **state)
-{
-	(void)state;
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(openpty(&master[i], &tty[i], NULL, NULL, NULL), 0);
-	daemon_dir(&d);
-	daemon_start(&d, false);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	daemon_stop(&d);
-	daemon_dir_remove(&d);
-	for (int i = 0; i < 2; i++) {
-		close(tty[i]);
-		close(master[i]);
-	}
-	return 0;
-}
+#include "tests/unit/two_terminals.h"
 
 /* --- helpers --------------------------------------------------------------- */
 
