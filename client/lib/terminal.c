@@ -78,13 +78,6 @@ int terminal_path(int tty, char *out, size_t size)
 	return 0;
 }
 
-bool terminal_same(int a, int b)
-{
-	unsigned x, y;
-
-	return terminal_device(a, &x) == 0 && terminal_device(b, &y) == 0 && x == y;
-}
-
 bool terminal_is_controlling(int tty)
 {
 	return tcgetsid(tty) == getsid(0);

@@ -24,9 +24,6 @@ int terminal_path(int tty, char *out, size_t size);
  * -errno. */
 int terminal_device(int tty, unsigned *dev);
 
-/* Whether two descriptors are of the same terminal, be one of them /dev/tty. */
-bool terminal_same(int a, int b);
-
 /* Whether tty is this process's controlling terminal, which job control (the
  * foreground group, SIGTTIN) needs. */
 bool terminal_is_controlling(int tty);
