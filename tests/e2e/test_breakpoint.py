@@ -331,6 +331,13 @@ def a_crash_while_another_thread_waits_for_its_breakpoint(stage):
     stage.until_waiting(1)
     os.kill(crashing, signal.SIGUSR1)
     stage.until_waiting(2)
+    other, = set(os.listdir(f"/proc/{crashing}/task")) - {str(crashing)}
+
+    def is_parked():
+        with open(f"/proc/{crashing}/task/{other}/wchan") as f:
+            return "futex" in f.read()
+
+    until(is_parked, "the other thread's halt")  # for which a crash waits for 200 ms at most
     leave(t)
     t.expect(BREAKPOINT)
     assert int(t.match[2]) == crashing
