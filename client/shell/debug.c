@@ -28,6 +28,10 @@
 #include "session.h"
 #include "tree.h"
 
+/* How long a job takes to stop; a shell, to take the terminal then. */
+#define STOP_MS	 1000
+#define SHELL_MS 10000
+
 struct job {
 	pid_t pid;
 	char comm[32];
@@ -99,18 +103,41 @@ static enum ttylock_reason reason_code(const struct job *j)
 
 /* --- the turn ------------------------------------------------------------- */
 
-/* Ctrl-Z in the debugger: the tree's agent stops, so the shell above it takes
- * the terminal; when that gives it back to the tree, the debugger goes on. */
+/* A whole job stops, or its shell does not see it. Not whom a debugger would have to show
+ * the signal. */
+static int stop_one(pid_t pid, void *arg)
+{
+	(void)arg;
+	if (procfs_tracer(pid) == 0)
+		kill(pid, SIGTSTP);
+	return 0;
+}
+
+static int continue_one(pid_t pid, void *arg)
+{
+	(void)arg;
+	if (procfs_is_stopped(pid))
+		kill(pid, SIGCONT);
+	return 0;
+}
+
+/* Ctrl-Z in the debugger: the job of the tree's agent stops, so the shell above it takes
+ * the terminal; when that gives it back to the tree, the debugger goes on. Where there is
+ * no such shell the kernel does not stop the job. */
 static bool suspend_tree(struct session *s)
 {
 	int tty = s->turn->lock->tty;
-	pid_t agent = tree_agent(), front = tcgetpgrp(tty);
-	int64_t deadline = deadline_in(1000);
+	pid_t agent = tree_agent(), front = tcgetpgrp(tty), group = getpgid(agent);
+	int64_t deadline = deadline_in(STOP_MS), late = deadline_in(SHELL_MS);
 
-	if (!agent || front <= 0 || kill(agent, SIGTSTP) < 0)
+	if (!agent || front <= 0 || group <= 0)
 		return true;
-	while (tcgetpgrp(tty) == front && deadline_left(deadline) > 0)
+	procfs_each_of_group(group, stop_one, NULL);
+	while (tcgetpgrp(tty) == front && deadline_left(late) > 0 &&
+	       (deadline_left(deadline) > 0 || procfs_is_stopped(agent)))
 		poll(NULL, 0, 20);
+	if (tcgetpgrp(tty) == front)
+		procfs_each_of_group(group, continue_one, NULL);
 	while (tcgetpgrp(tty) != front && tree_agent())
 		poll(NULL, 0, 100);
 	/* Not from a shell that knows of no job any more. */

@@ -10,12 +10,15 @@
 #include <unistd.h>
 
 #include "../lib/foreground.h"
+#include "../lib/procfs.h"
 #include "../lib/terminal.h"
 #include "command.h"
 #include "tree.h"
 
 /* How often an orphaned one looks whether its terminal is a shell's now. */
 #define ORPHAN_MS 250
+/* Between two looks at a program that is stopped for not being in front. */
+#define STOPPED_MS 1000
 
 /* 0, 1, 2 become the terminal. As /dev/tty where that is the same one: gdb
  * then does not take the program's terminal for its own and so keeps Ctrl-C to
@@ -82,15 +85,31 @@ static bool is_deprived(struct turn *t)
 	       ttylock_get_status(t->lock, t->id, &s) == 0 && s.state != TTYLOCK_GRANTED;
 }
 
+static bool is_in_background(int stopped_by)
+{
+	return stopped_by == SIGTTIN || stopped_by == SIGTTOU;
+}
+
 /* Stopped for reading or writing, it is not in front: somebody was served on top
  * of us, whose end lets it go on; that may have been just now. Or somebody took it. */
 static void take_stop(struct session *s, pid_t pid, int sig)
 {
-	if (sig != SIGTTIN && sig != SIGTTOU)
+	if (!is_in_background(sig))
 		resume(s, pid);
 	else if (tcgetpgrp(s->turn->lock->tty) == pid ||
 		 (!s->own_stdio && turn_give_again(s->turn)))
 		kill(-pid, SIGCONT);
+}
+
+/* It was left stopped for not being in front, and nobody tells when it is time to go on: a
+ * shell may have brought back the job, or somebody on top of us may have ended who took it
+ * for one that was stopped before. By what it is stopped, or 0. */
+static int look_again(struct session *s, pid_t pid, int sig)
+{
+	if (!is_in_background(sig) || !procfs_is_stopped(pid))
+		return 0;
+	take_stop(s, pid, sig);
+	return sig;
 }
 
 /* A debugger leaves nothing behind on the terminal; a command may. */
@@ -153,6 +172,15 @@ static void take_news(struct turn *t, pid_t pid)
 	kill(-pid, SIGKILL);
 }
 
+/* When to look again at what nobody tells of; -1: not at all. */
+static int look_ms(const struct session *s, bool orphaned, bool stopped)
+{
+	if (orphaned)
+		return ORPHAN_MS;
+	int ms = handover_check_ms(&s->turn->handover);
+	return stopped && ms < 0 ? STOPPED_MS : ms;
+}
+
 static int await_end(struct session *s, pid_t pid, int agent)
 {
 	struct turn *t = s->turn;
@@ -160,23 +188,24 @@ static int await_end(struct session *s, pid_t pid, int agent)
 	    {.fd = ttylock_fd(t->lock), .events = POLLIN}, {.fd = agent, .events = POLLIN}};
 	struct signalfd_siginfo info;
 	bool orphaned = !s->own_stdio && tree_is_orphaned();
-	int status;
+	int status, sig = 0; /* its last stop, 0: it goes on */
 
 	for (;;) {
 		pid_t got = waitpid(pid, &status, WNOHANG | WUNTRACED);
 		if (got == pid && !WIFSTOPPED(status))
 			return end_rest(s, pid, status);
 		if (got == pid)
-			take_stop(s, pid, WSTOPSIG(status));
+			take_stop(s, pid, sig = WSTOPSIG(status));
 		else if (got < 0 && errno != EINTR)
 			return -errno;
 		p[1].fd = ttylock_fd(t->lock); /* -1 once the daemon is gone */
-		int ready = poll(p, 3, orphaned ? ORPHAN_MS : handover_check_ms(&t->handover));
+		int ready = poll(p, 3, look_ms(s, orphaned, is_in_background(sig)));
 		if (ready < 0 && errno != EINTR)
 			return -errno;
 		if (ready == 0) {
 			handover_check(&t->handover);
 			end_if_lost(s, pid);
+			sig = look_again(s, pid, sig);
 		}
 		if (p[2].revents) {
 			p[2].fd = -1;

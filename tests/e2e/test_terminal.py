@@ -449,6 +449,62 @@ def run_is_killed_below_an_interactive_shell(stage):
     typed(t, "echo still here", 0)
 
 
+def brought_back(stage, t, status):
+    """fg, and the debugger has the terminal."""
+    t.sendline("fg")
+    gdb, = stage.named("gdb")
+    until(lambda: t.foreground() == os.getpgid(gdb) and proc_stat(gdb)[0] == "S", "gdb in front")
+    t.sendline("print answer")  # it may show its prompt again before
+    t.expect(r"= 42\r\n")
+    t.expect(PROMPT)
+    t.quit()
+    t.expect(AT_SHELL)
+    assert t.match[1] == str(status)
+
+
+@test
+def ctrl_z_in_the_debugger_stops_the_whole_job(stage):
+    """Else the shell does not notice, and run stays stopped for ever."""
+    t = shell(stage)
+    t.sendline(f"sh -c '{TTYLOCK} run -- {CRASH} segv; exit 7'")
+    t.banner()
+    t.send("\x1a")
+    t.expect(AT_SHELL)
+    brought_back(stage, t, 7)
+
+
+@test
+def ctrl_z_under_a_shell_that_is_late(stage):
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- {CRASH} segv")
+    t.banner()
+    job, = (p for p in stage.named("ttylock") if os.getpgid(p) == p)
+    os.kill(t.pid, signal.SIGSTOP)
+    t.send("\x1a")
+    until(lambda: proc_stat(job)[0] == "T", "the job is stopped")
+    gdb, = stage.named("gdb")
+    later = time.monotonic() + 2  # it is not to come back meanwhile
+    until(lambda: t.foreground() == os.getpgid(gdb) or time.monotonic() > later, "some time")
+    assert t.foreground() == job
+    os.kill(t.pid, signal.SIGCONT)
+    t.expect(AT_SHELL)
+    brought_back(stage, t, 139)
+
+
+@test
+def a_debugger_whose_job_was_stopped_by_others_comes_back_with_it(stage):
+    t = shell(stage)
+    t.sendline(f"{TTYLOCK} run -- {CRASH} segv")
+    t.banner()
+    job, = (p for p in stage.named("ttylock") if os.getpgid(p) == p)
+    gdb, = stage.named("gdb")
+    os.kill(job, signal.SIGTSTP)
+    t.expect(AT_SHELL)
+    os.killpg(os.getpgid(gdb), signal.SIGTTIN)  # as a key does that the shell leaves to it
+    until(lambda: proc_stat(gdb)[0] == "T", "gdb is stopped in the background")
+    brought_back(stage, t, 139)
+
+
 @test
 def ctrl_z_in_the_debugger_gives_the_shell_back(stage):
     t = shell(stage)
