@@ -24,6 +24,9 @@ TAP = re.compile(r"^(ok|not ok) - ", re.M)
 JOBS = os.cpu_count() or 1
 SHOWN = 6000  # the last characters of what failed; above it, lines that say why
 WHY = re.compile(r"FAILED|not ok|not so|[Ee]rror|ERROR|SUMMARY")
+# A shell starts what is in its background with these ignored, nohup with the last; that lasts
+# over execve(), and no test means it.
+DEFAULT_SIGNALS = ["env", "--default-signal=INT,QUIT,HUP"]
 FAILURES = []
 
 
@@ -47,7 +50,8 @@ def run(name, argv, env=None, limit=600):
     """Into a file, not a pipe: what a test leaves running must not keep us waiting."""
     began = time.monotonic()
     with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **(env or {})},
+        process = subprocess.Popen([*DEFAULT_SIGNALS, *argv], cwd=ROOT,
+                                   env={**os.environ, **(env or {})},
                                    stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                    start_new_session=True)
         try:

@@ -231,6 +231,7 @@ def stopped_while_a_person_sits_in_gdb(stage):
         until(lambda: subjects(stage, t) == order, "all of them, in their order")
         assert daemons() == [pid]
     serve_all(t, order)
+    stage.until_free()
     sh(f"systemctl stop {UNIT}")
     assert os.listdir("/run/ttylock/daemon") == [], "nobody to be known"
 

@@ -332,9 +332,8 @@ def commands_have_the_terminal(stage):
     s.types(CTRL_Z, "> $")
     s.shows("^stopped; fg lets it go on$")
     until_stopped(stage.named("cat")[0])
-    t.send("status\r")
-    s.shows(f"stopped .* {holder['pid']} ")
     s.types("status\r", "> $")
+    s.shows(f"stopped .* {holder['pid']} ")
     t.send("fg\r")
     # What is typed while readline still has the terminal in its own mode, cat never gets as a line.
     until(lambda: [os.getpgid(p) for p in stage.named("cat")] == [t.foreground()], "its cat")

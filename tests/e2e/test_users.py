@@ -495,10 +495,10 @@ def floods_of_one(stage):
         assert holder.lock()[3] == GRANTED
         calm = cycles(d.path, 200)
         with hostile_processes(d.path, 2, 1000, talk=True):
-            took = cycles(d.path, 300)
+            took = cycles(d.path, 100)
             print(f"a lock of another user: {calm[100] * 1e3:.2f} ms alone,"
-                  f" {took[150] * 1e3:.2f} ms (99 %: {took[296] * 1e3:.2f} ms) beside a flood")
-            assert took[296] < 3 and took[-1] < 15, took[-5:]
+                  f" {took[50] * 1e3:.2f} ms (99 %: {took[98] * 1e3:.2f} ms) beside a flood")
+            assert took[98] < 3 and took[-1] < 15, took[-5:]
         assert [e[10] if 10 in e else 0 for e in holder.status()] == [0]
         holder.release()
         assert holder.lock(2)[3] == GRANTED  # it was there throughout
