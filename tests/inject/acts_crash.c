@@ -9,6 +9,7 @@
 #include <ttylock.h>
 #include <unistd.h>
 
+#include "../../client/lib/input.h"
 #include "acts_inside.h"
 #include "twist.h"
 
@@ -179,6 +180,41 @@ static void act_breakpoint(void)
 	inject_disarm();
 }
 
+static void note_read(pid_t pid, pid_t thread, enum input input, void *arg)
+{
+	(void)pid, (void)thread;
+	*(bool *)arg |= input == INPUT_READ;
+}
+
+static void *read_terminal(void *arg)
+{
+	char byte;
+
+	while (read(stage->tty, &byte, 1) < 0)
+		;
+	return arg;
+}
+
+/* Another thread reads the terminal that the debugger has. */
+static void act_reading(void)
+{
+	bool reads = false;
+	pthread_t id;
+
+	expect("mend", 1, SIGTRAP);
+	if (pthread_create(&id, NULL, read_terminal, NULL) != 0)
+		acts_fault("no thread can be begun");
+	for (int i = 0; i < 1000 && !reads; i++) {
+		input_each(getpid(), stage->tty, note_read, &reads);
+		usleep(1000);
+	}
+	if (!reads)
+		acts_fault("a thread does not read");
+	inject_arm();
+	ttylock_breakpoint();
+	inject_disarm();
+}
+
 /* A trap that is nobody's, while a breakpoint is on. */
 static void act_trap(void)
 {
@@ -234,6 +270,7 @@ const struct act acts_of_crashes[] = {
     {"threads", act_threads, true},
     {"vfork", act_vfork, true},
     {"breakpoint", act_breakpoint, true},
+    {"reading", act_reading, true},
     {"trap", act_trap, true},
     {"traced", act_traced, true},
     {"assert", act_assert, true},

@@ -181,6 +181,7 @@ sigaltstack ENOMEM EPERM
 tgkill ESRCH EAGAIN
 rt_tgsigqueueinfo ESRCH EAGAIN
 pidfd_open ESRCH EMFILE
+ioctl EIO ENOTTY
 """
 
 # Those that do not fail where their arguments are right, as a futex's wake does not.

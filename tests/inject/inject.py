@@ -23,7 +23,7 @@ SHARES = 2
 
 # The longest first.
 ACTS = """silence hook readers leader repair threads restart mended pair vfork outlived turn
-terminal shield breakpoint traced crash async fork start owner home assert dump trap interrupted
+terminal shield breakpoint reading traced crash async fork start owner home assert dump trap interrupted
 asked-to-end deaf contest console yama installs guard unaided install command""".split()
 
 

@@ -284,6 +284,7 @@ static const char *play(void)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(pair[0]);
+		signal(SIGTTIN, SIG_DFL);
 		signal(SIGTTOU, SIG_DFL);
 		stage.world = pair[1];
 		stage.file = open("holder", O_RDWR | O_CLOEXEC);
@@ -341,6 +342,7 @@ static void world_make(void)
 	setsid();
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTTIN, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
 	signal(SIGINT, SIG_DFL); /* else in the background it is not */
 	ioctl(stage.tty, TIOCSCTTY, 0);
