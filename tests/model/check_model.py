@@ -221,7 +221,8 @@ def main():
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ttylock-model-") as work, \
             concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        list(pool.map(lambda m: build(work, m, quick), ("turns", "rounds", "circle", "idle", "mend")))
+        models = list(dict.fromkeys(model.removesuffix(".pml") for model, *_ in jobs.values()))
+        list(pool.map(lambda m: build(work, m, quick), models))
         # The longest first, so that nothing waits for one that began late.
         futures = [pool.submit(one, work, *job) for job in jobs.items()]
         if options.table:
