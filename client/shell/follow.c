@@ -81,7 +81,10 @@ static int follow_one(struct follow *f)
 	while (r == 0 || r == -EINTR) {
 		if (f->ended)
 			return f->result || !f->on_list ? 0 : list(f, deadline_in(LAST_MS));
-		r = f->stale ? list(f, deadline_in(FEED_MS)) : feed_wait(&f->feed, 0);
+		r = f->stale ? list(f, deadline_in(FEED_MS)) : 0;
+		/* What came with the list is read already, and no poll tells of it. */
+		if (r == 0 && !f->stale)
+			r = feed_wait(&f->feed, 0);
 		if (r == 0 && !f->stale && !f->ended)
 			r = sleep_until_news(f, -1);
 	}

@@ -65,7 +65,7 @@ def _frames(peer):
 REFUSAL = field(1, 6)  # Error: ERROR_QUOTA
 
 
-def _serve(peer, entry):
+def _serve(peer, entry, behind):
     with contextlib.suppress(OSError), peer:
         for tag, body in _frames(peer):
             if tag == 1:  # Hello
@@ -74,20 +74,20 @@ def _serve(peer, entry):
                 peer.sendall(frame(14, REFUSAL))
             elif tag == 9:  # StatusQuery
                 query = body[:2]
-                peer.sendall(frame(10, query + field(2, entry)) + frame(10, query + field(3, 1)))
+                peer.sendall(frame(10, query + field(2, entry)) + frame(10, query + field(3, 1)) + behind)
             elif tag == 11:  # Watch
                 peer.sendall(frame(12, field(1, 2) + field(2, entry)))
 
 
 @contextlib.contextmanager
-def false_daemon(path, entry):
+def false_daemon(path, entry, behind=b""):
     """One that has always the same to tell: that entry, and an event that it was granted.
-    None: it refuses whatever it is asked."""
+    None: it refuses whatever it is asked. behind: what comes in one piece with each list."""
     def accept(server):
         with contextlib.suppress(OSError):
             while True:
                 peer, _ = server.accept()
-                threading.Thread(target=_serve, args=(peer, entry), daemon=True).start()
+                threading.Thread(target=_serve, args=(peer, entry, behind), daemon=True).start()
 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)

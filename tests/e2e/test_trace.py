@@ -426,6 +426,17 @@ def events_that_were_missed(stage):
 
 
 @test
+def an_event_that_comes_with_the_list(stage):
+    """It has been read already: no poll tells of it."""
+    released = frame(12, field(1, 3) + field(2, HOSTILE_ENTRY))
+    with false_daemon(stage.path("s"), HOSTILE_ENTRY, released):
+        stage.env["TTYLOCK_SOCKET"] = stage.path("s")
+        tracer = Tracer(stage)
+        until(lambda: '"ended":"released"' in tracer.text().replace(": ", ":"), "its end")
+        tracer.finish()
+
+
+@test
 def hostile_names(stage):
     t = hold(stage, "--why", "ä" * 2048)
     bad = [b"\x1b]0;owned\x07\x1b[2J", b"two\nlines\r\tand", b"\xc2\x9b31m", b"\x7f\x08",
