@@ -188,6 +188,7 @@ def a_bystander_is_shielded_while_another_holds(stage):
     root.terminal.expect(rf"kept back: puppet \(pid {holder.pid}\) has the terminal: mine\r*\n")
     assert p.seen()["calls"] == 0
     holder.ask("release", 0, held)
+    stage.until_free()
     root.terminal.sendintr()
     root.terminal.expect(NOBODY)
     until_seen(p, calls=1)
@@ -290,6 +291,7 @@ def a_host_without_a_handler_dies_of_it(stage):
     p.terminal.expect(MINE)
     p.ask("release", 0, held)
     assert p.ask("action") == action
+    stage.until_free()  # nobody waits for an answer to a release
     p.ask("shield", 0)
     p.terminal.sendintr()
     p.terminal.expect(NOBODY)
@@ -318,6 +320,7 @@ def a_handler_that_came_under_the_shield_stays(stage):
     until_seen(p, others=1, calls=0)
     p.ask("release", 0, held)
     assert p.ask("action") == theirs
+    stage.until_free()  # nobody waits for an answer to a release
     # And is what the next shield finds.
     p.ask("shield", 0)
     p.terminal.sendintr()
