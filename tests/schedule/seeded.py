@@ -10,7 +10,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import seeds
 
-PARTS = ("Makefile", "client", "daemon", "proto", "tests/tests.mk", "tests/schedule")
+PARTS = ("Makefile", "client", "daemon", "proto", "tests/tests.mk", "tests/schedule",
+         "tests/outside.c", "tests/outside.h")
 TESTS = ("test_shield", "test_handover", "test_link")
 # Short: a lost wake-up shows by nothing coming.
 PATIENCE = "-DSCHEDULE_PATIENCE_MS=3000"
