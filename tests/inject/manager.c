@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static struct {
 	char names[PASSED_MAX * 32];
 	int count;
 	pthread_t reader;
+	bool ended;
 } manager;
 
 /* --- what it is told --------------------------------------------------------------------- */
@@ -55,7 +57,7 @@ static void *read_all(void *arg)
 	struct pollfd fds[] = {
 	    {.fd = manager.notified, .events = POLLIN}, {.fd = manager.journal, .events = POLLIN}};
 
-	for (;;) {
+	while (!__atomic_load_n(&manager.ended, __ATOMIC_ACQUIRE)) {
 		poll(fds, 2, -1);
 		take(manager.notified);
 		if (manager.journal >= 0)
@@ -86,7 +88,9 @@ void manager_make(void)
 
 void manager_end(void)
 {
-	pthread_cancel(manager.reader);
+	__atomic_store_n(&manager.ended, true, __ATOMIC_RELEASE);
+	/* Not by pthread_cancel(): the poll() of twist.c is no cancellation point. */
+	shutdown(manager.notified, SHUT_RD);
 	pthread_join(manager.reader, NULL);
 	close(manager.notified);
 	if (manager.journal >= 0)
