@@ -42,10 +42,10 @@ static void *be_interrupted(void *arg)
 
 static void await_waiters(int most)
 {
-	inject_disarm();
+	inject_spare(true);
 	for (int i = 0; i < LOOKS && acts_waiters(stage->tty) < most; i++)
 		usleep(1000);
-	inject_arm();
+	inject_spare(false);
 }
 
 static void interrupted(void)
@@ -75,9 +75,9 @@ static void act_pair(void)
 	interrupted();
 	bool begun[] = {acts_begin(&id[0], take_turn, NULL), acts_begin(&id[1], take_turn, NULL)};
 	await_waiters(2);
-	inject_disarm();
+	inject_spare(true);
 	acts_ask(ACTS_YIELD);
-	inject_arm();
+	inject_spare(false);
 	for (int i = 0; i < 2; i++)
 		if (begun[i])
 			pthread_join(id[i], NULL);

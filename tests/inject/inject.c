@@ -8,6 +8,7 @@
 struct inject *inject;
 void (*inject_before)(const char *name);
 static bool armed;
+static _Thread_local bool spared;
 
 void *__real_mmap(void *p, size_t n, int prot, int flags, int fd, off_t offset);
 
@@ -43,6 +44,11 @@ void inject_arm(void)
 void inject_disarm(void)
 {
 	armed = false;
+}
+
+void inject_spare(bool this_thread)
+{
+	spared = this_thread;
 }
 
 bool inject_is_ordered(void)
@@ -102,7 +108,7 @@ static struct inject_place *place_get(int name, const void *site)
 /* Async-signal-safe, for a process that borrows another's memory too. */
 int inject_call(int name, const void *site, const int *codes, uint32_t count)
 {
-	if (!armed)
+	if (!armed || spared)
 		return INJECT_NONE;
 	if (inject_before)
 		inject_before(inject_names[name]);

@@ -55,6 +55,8 @@ void inject_set(const struct inject_order *orders, int count);
 /* From here on calls of this process count. */
 void inject_arm(void);
 void inject_disarm(void);
+/* Whether those of the calling thread do not, while its siblings' do. */
+void inject_spare(bool this_thread);
 
 /* Whether any call is to fail, whether one did, and whether one of this name. */
 bool inject_is_ordered(void);
