@@ -76,6 +76,8 @@ def attached_by_hand_while_it_waits(stage):
     other = stage.spawn("gdb", "-q", "-p", pid)
     other.expect(PROMPT)
     t.quit()
+    # Not before: continued, it ends on its own, and might have nobody attached when its turn comes.
+    t.expect(rf"ttylock: no debugger for crash \(pid {pid}\): it is traced by gdb \(pid {other.pid}\) already\r\n")
     other.sendline("continue")
     other.expect("Program received signal SIGABRT")
     other.expect(PROMPT)
