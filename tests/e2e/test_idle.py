@@ -65,14 +65,20 @@ def stage_has_waiter(parent, child):
     until(lambda: parent.ask("debug", child.pid) == "1", "the child's request")
 
 
-@test
-def a_child_that_only_waits_or_dies(stage):
+def one_that_waits(stage):
+    """A family of which one holds, one waits for that, and the parent for both: with its thread."""
     parent, a, b = family(stage)
     held = a.acquire()
     b.begin_acquire()
     stage.until_waiting(1)
     waiter = parent.threads[1]
     waiter.begin("idle", -1)
+    return parent, a, b, waiter, held
+
+
+@test
+def a_child_that_only_waits_or_dies(stage):
+    parent, a, b, waiter, held = one_that_waits(stage)
     os.kill(a.pid, signal.SIGKILL)
     assert int(b.answer()) > 0
     assert waiter.is_waiting()
@@ -83,12 +89,7 @@ def a_child_that_only_waits_or_dies(stage):
 
 @test
 def a_daemon_that_dies_does_not_end_the_wait(stage):
-    parent, a, b = family(stage)
-    held = a.acquire()
-    b.begin_acquire()
-    stage.until_waiting(1)
-    waiter = parent.threads[1]
-    waiter.begin("idle", -1)
+    parent, a, b, waiter, held = one_that_waits(stage)
     daemon = stage.daemon_pid()
     os.kill(daemon, signal.SIGKILL)
     until(lambda: stage.daemon_pid() not in (None, daemon), "the next daemon")

@@ -242,6 +242,18 @@ def killed_in_raw_mode_and_the_next_one_takes_nothing(stage):
     assert (settings(t), t.foreground()) == (was, front)
 
 
+def until_each_has_its_line(root, holder, held, reader):
+    """The holder in its turn, and the reader beside it afterwards."""
+    holder.begin("read")
+    until_reading(holder)
+    root.terminal.sendline("for the prompt")
+    assert holder.answer() == "for the prompt"
+    holder.ask("release", 0, held)
+    root.terminal.sendline("for the reader")
+    got = reader.answer()
+    assert got == "for the reader", got
+
+
 @test
 def a_reader_beside_the_one_that_was_killed_reads_on(stage):
     """Below `ttylock run`; in an orphaned group its read would fail with EIO, as
@@ -253,14 +265,7 @@ def a_reader_beside_the_one_that_was_killed_reads_on(stage):
     take(a)
     os.kill(a.pid, signal.SIGKILL)
     held = take(b)
-    b.begin("read")
-    until_reading(b)
-    root.terminal.sendline("for the prompt")
-    assert b.answer() == "for the prompt"
-    b.ask("release", 0, held)
-    root.terminal.sendline("for the reader")
-    got = reader.answer()
-    assert got == "for the reader", got
+    until_each_has_its_line(root, b, held, reader)
     assert is_alive(root.pid) and proc_stat(root.pid)[0] != "T"
 
 
@@ -281,13 +286,7 @@ def check_stopped_waiter(stage, *argv):
     held = b.answer()
     assert b.ask("take", 0, held) == "0"
     until(lambda: not is_alive(left.pid), "the end of what was left")
-    b.begin("read")
-    until_reading(b)
-    root.terminal.sendline("for the prompt")
-    assert b.answer() == "for the prompt"
-    b.ask("release", 0, held)
-    root.terminal.sendline("for the reader")
-    assert reader.answer() == "for the reader"
+    until_each_has_its_line(root, b, held, reader)
 
 
 @test
